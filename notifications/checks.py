@@ -1,0 +1,83 @@
+"""
+System checks: settings that would fail later, or quietly do something else, say so at start.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from .conf import SETTINGS, Setting
+
+MANAGER = "notifications.eventstream.ChannelManager"
+STORAGE = "notifications.eventstream.Storage"
+
+
+@register(Tags.compatibility)
+def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Each ``NOTIFICATIONS_*`` setting is one, of its type and within its bounds (E001–E003)."""
+    found: list[CheckMessage] = []
+    for name in sorted(set(dir(settings))):
+        short = name.removeprefix("NOTIFICATIONS_")
+        if short == name:
+            continue
+        if short not in SETTINGS:
+            found.append(
+                Warning(
+                    f"{name} is not a setting of notifications.",
+                    hint=f"There are: {', '.join(f'NOTIFICATIONS_{known}' for known in SETTINGS)}.",
+                    id="notifications.W001",
+                )
+            )
+        else:
+            found += _check_value(name, getattr(settings, name), SETTINGS[short])
+    return found
+
+
+@register(Tags.compatibility)
+def check_eventstream(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """django-eventstream is carried by this transport, once (W002, W003, E004)."""
+    found: list[CheckMessage] = []
+    if getattr(settings, "EVENTSTREAM_STORAGE_CLASS", None) is None:
+        found.append(
+            Warning(
+                "send_event() reaches nobody: EVENTSTREAM_STORAGE_CLASS is not set.",
+                hint=f"Set it to {STORAGE!r}.",
+                id="notifications.W002",
+            )
+        )
+    if getattr(settings, "EVENTSTREAM_CHANNELMANAGER_CLASS", None) is None:
+        found.append(
+            Error(
+                "Everybody may read every channel: EVENTSTREAM_CHANNELMANAGER_CLASS is not set.",
+                hint=f"Set it to {MANAGER!r} or a subclass of it.",
+                id="notifications.E004",
+            )
+        )
+    if hasattr(settings, "EVENTSTREAM_REDIS"):
+        found.append(
+            Warning(
+                "EVENTSTREAM_REDIS has send_event() publish everything a second time, unheard.",
+                hint="Remove it; the storage class publishes.",
+                id="notifications.W003",
+            )
+        )
+    return found
+
+
+def _check_value(name: str, value: Any, setting: Setting) -> list[CheckMessage]:
+    if isinstance(setting.default, str):
+        if isinstance(value, str) and value:
+            return []
+        return [Error(f"{name} should be a text, not {value!r}.", id="notifications.E001")]
+    whole = name.endswith(("_BYTES", "_LENGTH", "_THREADS"))
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        wanted = "a whole number" if whole else "a number"
+        return [Error(f"{name} should be {wanted}, not {value!r}.", id="notifications.E002")]
+    low, high = setting.minimum, setting.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = f"at least {low:g}" + (f" and at most {high:g}" if high is not None else "")
+        return [Error(f"{name} should be {bounds}, not {value!r}.", id="notifications.E003")]
+    return []

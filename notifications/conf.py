@@ -1,0 +1,54 @@
+"""
+The settings of the package, ``NOTIFICATIONS_*`` in Django's settings, with types and defaults.
+
+Each is read when it is used, so that ``override_settings`` works. ``checks.py`` looks them over
+when Django starts.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its default, and the values that it may have (``None``: no bound)."""
+
+    default: Any
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+SETTINGS: dict[str, Setting] = {
+    "REDIS_URL": Setting("redis://127.0.0.1:6379/0"),
+    # Comes before every key and Pub/Sub channel: Pub/Sub knows no database numbers, so two sites
+    # on one Redis need two prefixes.
+    "PREFIX": Setting("notifications"),
+    "RETENTION_SECONDS": Setting(24 * 60 * 60, minimum=60),
+    "LOG_LENGTH": Setting(10_000, minimum=100),
+    "MESSAGE_MAX_BYTES": Setting(64 * 1024, minimum=1024, maximum=16 * 1024 * 1024),
+    # Under the 30 s after which many proxies call a connection idle.
+    "KEEP_ALIVE_SECONDS": Setting(20, minimum=1, maximum=300),
+    "BUFFER_MAX_BYTES": Setting(1024 * 1024, minimum=64 * 1024),
+    # How long a request or a task may wait for Redis.
+    "REDIS_TIMEOUT_SECONDS": Setting(2, minimum=0.1, maximum=60),
+    # How often a hub compares what it knows with Redis, in case Pub/Sub went deaf without a word.
+    "RESYNC_SECONDS": Setting(15, minimum=1, maximum=3600),
+    # Threads that run the view of a stream while it opens; a stream that is open has none.
+    "VIEW_THREADS": Setting(4, minimum=1, maximum=64),
+}
+
+
+class Conf:
+    """Attribute access to the settings in lower case: ``conf.redis_url``."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            setting = SETTINGS[name.upper()]
+        except KeyError:
+            raise AttributeError(name) from None
+        return getattr(settings, f"NOTIFICATIONS_{name.upper()}", setting.default)
+
+
+conf = Conf()

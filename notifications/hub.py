@@ -1,0 +1,288 @@
+"""
+The hub: one per process (and event loop), between Redis and the streams.
+
+It listens to the channels that its streams need, checks that no message is missing, encodes each
+once and pushes it to the subscriptions of its channel. It knows, for every channel, the last log
+message and the last id that it passed on; each published message names the log message before it,
+so a gap shows at once and is read from the log.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from redis.exceptions import RedisError
+
+from . import storage
+from .conf import conf
+from .connections import close_async_clients
+from .exceptions import RedisUnavailable
+from .listener import Listener
+from .messages import Message
+from .sse import Frame, Reset
+
+if TYPE_CHECKING:
+    from .subscription import Subscription
+
+logger = logging.getLogger(__name__)
+
+# Waits between attempts to reach Redis: doubled from the first to the last, with jitter.
+RECONNECT_FIRST_SECONDS = 0.1
+RECONNECT_LAST_SECONDS = 2.0
+
+# A connection that gives no sign for this long is asked, and after as long again given up.
+SILENCE_SECONDS = 5
+
+# Messages taken from Redis before streams get their turn to write: what waits for a stream is
+# joined into one write, so a burst gets cheaper and no stream starves.
+BATCH_LENGTH = 200
+
+# Messages kept while a channel is being read; beyond them it is read once more instead.
+STASH_LENGTH = 1000
+
+# Channels read from Redis at the same time.
+SYNC_CONCURRENCY = 8
+
+
+class Channel:
+    """What the hub knows of one channel: who listens, and how far it has passed messages on."""
+
+    __slots__ = ("log_head", "name", "overrun", "ready", "seen", "stash", "subscriptions")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.subscriptions: set[Subscription] = set()
+        self.log_head: int | None = None  # id of the last log message; None before the first read
+        self.seen = 0  # the last id passed on, of either kind
+        # Messages are passed on; otherwise they wait in the stash for a read of the log.
+        self.ready = False
+        self.stash: list[Message] = []
+        self.overrun = False  # the stash was full, so the log must be read once more
+
+
+class Hub:
+    """Joins subscriptions to Redis; used from one event loop."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, Channel] = {}
+        self._by_live_name: dict[str, Channel] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._draining = False
+        self._task: asyncio.Task[None] | None = None
+        # These two stand while there is a connection; its tasks end with it.
+        self._listener: Listener | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._sync_slots = asyncio.Semaphore(SYNC_CONCURRENCY)
+
+    # Subscriptions come and go
+
+    @contextlib.contextmanager
+    def joined(self, subscription: "Subscription") -> Iterator[None]:
+        """Pass messages to ``subscription`` for as long as the context lasts."""
+        self._join(subscription)
+        try:
+            yield
+        finally:
+            self._leave(subscription)
+
+    def drain(self) -> None:
+        """End every stream, and each that opens from now on; their clients go elsewhere."""
+        self._draining = True
+        for subscription in self._subscriptions:
+            subscription.end()
+
+    async def close(self) -> None:
+        """Let go of Redis, for good."""
+        self.drain()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await close_async_clients()
+
+    def _join(self, subscription: "Subscription") -> None:
+        self._subscriptions.add(subscription)
+        if self._draining:
+            subscription.end()
+            return
+        new = []
+        for name in subscription.channels:
+            channel = self._channels.get(name)
+            if channel is None:
+                channel = self._channels[name] = Channel(name)
+                self._by_live_name[storage.live_name(name)] = channel
+                new.append(storage.live_name(name))
+            channel.subscriptions.add(subscription)
+        self._resume_if_ready(subscription)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="notifications-hub")
+        elif new and self._listener is not None:
+            self._spawn(self._listener.subscribe(new))
+
+    def _leave(self, subscription: "Subscription") -> None:
+        self._subscriptions.discard(subscription)
+        gone = []
+        for name in subscription.channels:
+            channel = self._channels.get(name)
+            if channel is None or subscription not in channel.subscriptions:
+                continue  # it came while the hub was draining
+            channel.subscriptions.remove(subscription)
+            if not channel.subscriptions:
+                del self._channels[name]
+                del self._by_live_name[storage.live_name(name)]
+                gone.append(storage.live_name(name))
+        if gone and self._listener is not None:
+            self._spawn(self._listener.unsubscribe(gone))
+
+    # The connection
+
+    async def _run(self) -> None:
+        """Listen for as long as the process lives, over one connection after another."""
+        delay = RECONNECT_FIRST_SECONDS
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._connect_and_listen()
+            except* (RedisError, RedisUnavailable, OSError) as lost:
+                self._pause(lost.exceptions[0])
+            except* Exception as fault:
+                logger.exception("The hub starts anew after an unexpected error")
+                self._pause(fault.exceptions[0])
+            if asyncio.get_running_loop().time() - started > RECONNECT_LAST_SECONDS:
+                delay = RECONNECT_FIRST_SECONDS
+            await asyncio.sleep(delay * random.uniform(0.5, 1))
+            delay = min(delay * 2, RECONNECT_LAST_SECONDS)
+
+    async def _connect_and_listen(self) -> None:
+        async with Listener() as listener, asyncio.TaskGroup() as tasks:
+            self._listener, self._tasks = listener, tasks
+            try:
+                if self._by_live_name:
+                    await listener.subscribe(self._by_live_name)
+                self._spawn(self._watch(listener))
+                self._spawn(self._compare_now_and_then())
+                await self._listen(listener)
+            finally:
+                self._listener = self._tasks = None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` beside the listener; a failure of either ends both."""
+        if self._tasks is None:
+            raise RuntimeError("There is no connection to work beside.")
+        self._tasks.create_task(work)
+
+    async def _listen(self, listener: Listener) -> None:
+        while True:
+            for _ in range(BATCH_LENGTH):
+                name, payload = await listener.hear()
+                channel = self._by_live_name.get(name)
+                if channel is None:
+                    continue  # its last stream has just closed
+                if payload is None:
+                    self._sync(channel)
+                else:
+                    self._receive(channel, Message.unpack(channel.name, payload))
+            await asyncio.sleep(0)
+
+    async def _watch(self, listener: Listener) -> None:
+        while await listener.check():
+            await asyncio.sleep(SILENCE_SECONDS)
+        raise RedisUnavailable(f"Redis has been silent for {SILENCE_SECONDS} s")
+
+    async def _compare_now_and_then(self) -> None:
+        """Compare every channel with Redis: Pub/Sub can go deaf without a word."""
+        while True:
+            await asyncio.sleep(conf.resync_seconds * random.uniform(0.8, 1.2))
+            channels = [channel for channel in self._channels.values() if channel.ready]
+            heads = await storage.aheads([channel.name for channel in channels])
+            for channel, head in zip(channels, heads, strict=True):
+                if head != channel.seen and channel.ready:
+                    self._sync(channel)
+
+    def _pause(self, error: BaseException) -> None:
+        """Hold every channel until Redis is back, and tell the streams."""
+        logger.warning("Streams are paused until Redis is back: %s", error)
+        for channel in self._channels.values():
+            channel.ready = False
+        for subscription in self._subscriptions:
+            subscription.pause()
+
+    # Messages
+
+    def _receive(self, channel: Channel, message: Message) -> None:
+        if not channel.ready:
+            if len(channel.stash) < STASH_LENGTH:
+                channel.stash.append(message)
+            else:
+                channel.overrun = True
+        elif message.id <= channel.seen:
+            pass  # a read of the log was faster
+        elif message.prev != channel.log_head:
+            self._sync(channel)
+            channel.stash.append(message)
+        else:
+            self._pass_on(channel, message)
+
+    def _pass_on(self, channel: Channel, message: Message) -> None:
+        channel.seen = message.id
+        if not message.key:
+            channel.log_head = message.id
+        frame = Frame.of(message)
+        for subscription in channel.subscriptions:
+            subscription.push(frame)
+
+    def _sync(self, channel: Channel) -> None:
+        """Hold a channel's messages until what it has beyond those passed on has been read."""
+        channel.ready = False
+        self._spawn(self._read_on(channel))
+
+    async def _read_on(self, channel: Channel) -> None:
+        more = True
+        while more:
+            async with self._sync_slots:
+                page = await storage.aread(channel.name, channel.log_head)
+            if channel.log_head is not None:
+                if not page.proven:
+                    self._reset(channel, page)
+                for message in storage.in_order(page, channel.seen):
+                    self._pass_on(channel, message)
+            # Else nothing was passed on yet: each stream reads the channel from its own cursor.
+            more = page.more or channel.overrun
+            if channel.overrun:
+                channel.stash.clear()
+                channel.overrun = False
+        channel.log_head, channel.seen = page.log_head, page.head
+        channel.ready = True
+        stash, channel.stash = channel.stash, []
+        for message in stash:
+            self._receive(channel, message)
+        for subscription in channel.subscriptions:
+            self._resume_if_ready(subscription)
+
+    def _resume_if_ready(self, subscription: "Subscription") -> None:
+        if all(self._channels[name].ready for name in subscription.channels):
+            subscription.resume()
+
+    def _reset(self, channel: Channel, page: storage.Page) -> None:
+        reset = Reset(channel.name, page.reset_id)
+        logger.warning("%s: messages may be missing after %s", channel.name, channel.log_head)
+        for subscription in channel.subscriptions:
+            subscription.push(reset)
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def get_hub() -> Hub:
+    """Return the hub of the running event loop."""
+    return _hubs.setdefault(asyncio.get_running_loop(), Hub())
+
+
+def drain_all() -> None:
+    """Drain the hubs of this process; safe in a signal handler and from any thread."""
+    for loop, hub in list(_hubs.items()):
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(hub.drain)

@@ -1,0 +1,58 @@
+"""
+Pages that go on where they were rendered: a snapshot, and the cursor from which to follow it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, cast
+
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+
+from . import sse, storage
+from .channels import user_channel
+from .exceptions import RedisUnavailable
+
+# Proven by nothing: a stream that opens from it begins with a reset.
+NO_CURSOR = "0"
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a page needs to open its stream: an address, a cursor, and whether Redis answered."""
+
+    url: str
+    cursor: str
+    available: bool
+
+
+def live_page(view: View[P]) -> View[P]:
+    """
+    Decorate a view whose page is live; it sets ``request.live`` (None for anonymous users).
+
+    The cursor is read before the view reads its data, so the stream that the page opens leaves no
+    gap: it repeats what the page may know already. When Redis can't be reached the page renders
+    all the same, with a cursor that is never proven, so its stream begins with a reset.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        request.live = _live(request.user)  # type: ignore[attr-defined]
+        return view(request, *args, **kwargs)
+
+    return cast(View[P], wrapper)
+
+
+def _live(user: Any) -> Live | None:
+    if not user.is_authenticated:
+        return None
+    channel = user_channel(user)
+    try:
+        cursor, available = sse.format_cursor(storage.cursors([channel])), True
+    except RedisUnavailable:
+        cursor, available = NO_CURSOR, False
+    return Live(reverse("notifications:events"), cursor, available)

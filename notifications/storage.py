@@ -1,0 +1,273 @@
+"""
+Where messages are kept in Redis; the one place that writers and readers share.
+
+A channel has three keys, joined by a hash tag so that one script may touch them all::
+
+    notifications:{user-42}:log      stream: its log messages, entry ``<id>-0``, one field ``m``
+    notifications:{user-42}:latest   hash: the newest message of each key
+    notifications:{user-42}:head     hash: ``id``, the last id given; ``log``, that of the log
+
+and one Pub/Sub channel, ``notifications:{user-42}``. In all of them a message is the same five
+lines: id, prev, key, type, data.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .conf import conf
+from .connections import async_client, redis_errors, sync_client
+from .exceptions import PublishFailed
+from .messages import Message
+
+PAGE_LENGTH: Final = 500  # log messages read at once: at most 32 MB, mostly under 200 KB
+
+# A head outlives its log, so that ids go on rising and a page that was open over a quiet week can
+# still prove where it stands.
+HEAD_RETENTIONS: Final = 8
+
+# TIME and the following writes are replicated as effects, the default since Redis 5.
+PUBLISH: Final = """
+local log, latest, head = KEYS[1], KEYS[2], KEYS[3]
+local live, type, data, key, clear = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local length, retention, head_retention = ARGV[6], tonumber(ARGV[7]), ARGV[8]
+
+local now = redis.call('TIME')
+local micros = now[1] * 1000000 + now[2]
+local known = redis.call('HMGET', head, 'id', 'log')
+local last, prev = tonumber(known[1] or '0'), known[2] or '0'
+if not known[2] then
+  -- The head was evicted or never there: what the log still holds must not be numbered again.
+  local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  if newest then
+    prev = string.match(newest[1], '^%d+')
+    last = math.max(last, tonumber(prev))
+  end
+end
+local id = string.format('%.0f', math.max(micros, last + 1))
+local packed = table.concat({id, prev, key, type, data}, '\\n')
+
+if key == '' then
+  redis.call('XADD', log, 'MAXLEN', '~', length, id .. '-0', 'm', packed)
+  redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', micros - retention * 1000))
+  redis.call('PEXPIRE', log, retention)
+  redis.call('HSET', head, 'id', id, 'log', id)
+  if clear ~= '' then redis.call('HDEL', latest, clear) end
+else
+  redis.call('HSET', latest, key, packed)
+  redis.call('PEXPIRE', latest, retention)
+  redis.call('HSET', head, 'id', id)
+end
+redis.call('PEXPIRE', head, head_retention)
+redis.call('PUBLISH', live, packed)
+return id
+"""
+
+# Everything that a reader needs, as of one moment. The cursor itself is read along, if it is in
+# the log, since that proves it.
+READ: Final = """
+local known = redis.call('HMGET', KEYS[3], 'id', 'log')
+local reply = {known[1] or '0', known[2] or '0', redis.call('HVALS', KEYS[2])}
+if ARGV[1] ~= '' then
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])) do
+    table.insert(reply, entry[2][2])
+  end
+end
+return reply
+"""
+
+# Gives a channel without a head the present moment as its last id. Cursor 0 would look the same
+# before the first message and after the loss of all of them; a moment does not come again.
+BEGIN: Final = """
+local now = redis.call('TIME')
+local moment = string.format('%.0f', now[1] * 1000000 + now[2])
+if redis.call('HSETNX', KEYS[1], 'log', moment) == 1 then
+  redis.call('HSETNX', KEYS[1], 'id', moment)
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
+return redis.call('HGET', KEYS[1], 'log')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names in Redis of one channel."""
+
+    log: str
+    latest: str
+    head: str
+    live: str
+
+    @classmethod
+    def of(cls, channel: str) -> "Keys":
+        base = live_name(channel)
+        return cls(f"{base}:log", f"{base}:latest", f"{base}:head", base)
+
+
+def live_name(channel: str) -> str:
+    """Return the name of the Pub/Sub channel of ``channel``."""
+    return f"{conf.prefix}:{{{channel}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    What a channel held at one moment, as seen from a cursor.
+
+    ``head`` is the last id given on the channel, ``log_head`` that of its last log message.
+    ``proven`` tells that nothing is missing between the cursor and ``log``; it is true without a
+    cursor. ``log`` has the log messages after the cursor, in order, ``PAGE_LENGTH`` at most;
+    ``more`` says that others follow. ``latest`` has the latest values by rising id.
+    """
+
+    channel: str
+    head: int
+    log_head: int
+    proven: bool
+    log: Sequence[Message]
+    latest: Sequence[Message]
+    more: bool
+
+    @property
+    def reset_id(self) -> int:
+        """The cursor to go on from after a reset: all that is known comes after it."""
+        return self.log[0].prev if self.log else self.log_head
+
+
+def append(channel: str, type: str, text: str, key: str = "", clear: str = "") -> int:
+    """
+    Store one message and tell all who listen, atomically, in one round trip; return its id.
+
+    The id is the larger of Redis's clock in microseconds and the channel's last id + 1. Raises
+    ``PublishFailed`` when Redis does not confirm within ``NOTIFICATIONS_REDIS_TIMEOUT_SECONDS``.
+    The caller has checked the message.
+    """
+    keys = Keys.of(channel)
+    retention = int(conf.retention_seconds * 1000)
+    with redis_errors(f"Nothing was published on {channel!r}", PublishFailed):
+        reply = sync_client().register_script(PUBLISH)(
+            keys=[keys.log, keys.latest, keys.head],
+            args=[
+                keys.live,
+                type,
+                text,
+                key,
+                clear,
+                conf.log_length,
+                retention,
+                retention * HEAD_RETENTIONS,
+            ],
+        )
+    return int(reply)
+
+
+def cursors(channels: Iterable[str]) -> dict[str, int]:
+    """
+    Return each channel's cursor: the id of its last log message, or of the present moment.
+
+    Read it before the data that a page shows. A stream opened from it then repeats what the page
+    may know already, and misses nothing. Raises ``RedisUnavailable``.
+    """
+    names = list(channels)
+    with redis_errors("The cursor can't be read"):
+        client = sync_client()
+        pipe = client.pipeline(transaction=False)
+        for channel in names:
+            pipe.hget(Keys.of(channel).head, "log")
+        found = pipe.execute()
+        for index, (channel, value) in enumerate(zip(names, found, strict=True)):
+            if value is None:
+                found[index] = client.register_script(BEGIN)(
+                    keys=[Keys.of(channel).head], args=[_head_retention()]
+                )
+    return {channel: int(value) for channel, value in zip(names, found, strict=True)}
+
+
+def latest_values(channel: str) -> dict[str, Message]:
+    """Return the latest value of each key of ``channel``. Raises ``RedisUnavailable``."""
+    with redis_errors("The latest values can't be read"):
+        packed: list[Any] = sync_client().hvals(Keys.of(channel).latest)
+    return {message.key: message for message in _latest(channel, packed)}
+
+
+def read(channel: str, after: int | None = None) -> Page:
+    """Read a channel from a cursor on; see ``Page``. Raises ``RedisUnavailable``."""
+    with redis_errors("The log can't be read"):
+        keys, args = _read_arguments(channel, after)
+        reply = sync_client().register_script(READ)(keys, args)
+    return _page(channel, after, reply)
+
+
+async def aread(channel: str, after: int | None = None) -> Page:
+    """Read as ``read`` does, without blocking. A channel without a head begins now."""
+    with redis_errors("The log can't be read"):
+        client = async_client()
+        keys, args = _read_arguments(channel, after)
+        reply = await client.register_script(READ)(keys, args)
+        if reply[1] == b"0":
+            await client.register_script(BEGIN)(
+                keys=[Keys.of(channel).head], args=[_head_retention()]
+            )
+            reply = await client.register_script(READ)(keys, args)
+    return _page(channel, after, reply)
+
+
+async def aheads(channels: Sequence[str]) -> list[int]:
+    """Return the last id given on each channel (0: none is known), in one round trip."""
+    with redis_errors("The heads can't be read"):
+        pipe = async_client().pipeline(transaction=False)
+        for channel in channels:
+            pipe.hget(Keys.of(channel).head, "id")
+        return [int(value or 0) for value in await pipe.execute()]
+
+
+def in_order(page: Page, seen: int) -> list[Message]:
+    """
+    Return what a page has after id ``seen``, of both kinds, by rising id.
+
+    While ``page.more``, latest values newer than its log messages are left for the next page.
+    """
+    end = page.log[-1].id if page.more else None
+    latest = (value for value in page.latest if end is None or value.id < end)
+    merged = sorted((*page.log, *latest), key=lambda message: message.id)
+    return [message for message in merged if message.id > seen]
+
+
+def _head_retention() -> int:
+    return int(conf.retention_seconds * 1000) * HEAD_RETENTIONS
+
+
+def _read_arguments(channel: str, after: int | None) -> tuple[list[str], list[str | int]]:
+    keys = Keys.of(channel)
+    start = "" if after is None else f"{after}-0"
+    # One more than a page, to see whether others follow, and one for the cursor's own entry.
+    return [keys.log, keys.latest, keys.head], [start, PAGE_LENGTH + 2]
+
+
+def _page(channel: str, after: int | None, reply: list[Any]) -> Page:
+    head, log_head, latest, *entries = reply
+    log = [Message.unpack(channel, entry) for entry in entries]
+    proven = after is None or (after > 0 and after == int(log_head))
+    if after is not None and log:
+        if log[0].id == after:
+            proven = True
+            del log[0]
+        elif log[0].prev == after and after > 0:
+            proven = True
+    return Page(
+        channel=channel,
+        head=int(head),
+        log_head=int(log_head),
+        proven=proven,
+        log=log[:PAGE_LENGTH],
+        latest=_latest(channel, latest),
+        more=len(log) > PAGE_LENGTH,
+    )
+
+
+def _latest(channel: str, packed: Iterable[bytes]) -> list[Message]:
+    # Redis before 7.4 can't let a single field expire, so the readers pass over what is too old.
+    oldest = int((time.time() - conf.retention_seconds) * 1_000_000)
+    values = (Message.unpack(channel, value) for value in packed)
+    return sorted((value for value in values if value.id >= oldest), key=lambda value: value.id)

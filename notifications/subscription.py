@@ -1,0 +1,239 @@
+"""
+A subscription: one stream's place in the hub, from its cursor through the log to live messages.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Final
+
+from . import sse, storage
+from .conf import conf
+from .exceptions import RedisUnavailable
+from .hub import Hub
+from .sse import Frame, Reset
+
+KEEP_ALIVE: Final = sse.event("keep-alive")
+LIVE: Final = sse.event("stream-live", "{}")
+PAUSED: Final = sse.event("stream-paused", '{"reason":"redis"}')
+
+# A stream that opens while Redis is away says so after this long, and one that could not read the
+# log tries again.
+PATIENCE_SECONDS: Final = 1.0
+
+# Clients of a stream that was drained come back spread over this time, so that a deploy brings no
+# storm.
+RETRY_FIRST_MS: Final = 100
+RETRY_LAST_MS: Final = 3000
+
+
+class Subscription:
+    """
+    What one stream sends: the replay from its cursor, then what the hub pushes.
+
+    In each channel ids only rise, and none comes twice. ``push``, ``pause``, ``resume`` and
+    ``end`` are called by the hub; none of them waits. The buffer holds
+    ``NOTIFICATIONS_BUFFER_MAX_BYTES``; over that it is dropped, and the stream reads on from
+    Redis once its client takes data again.
+    """
+
+    __slots__ = (
+        "_behind",
+        "_buffer",
+        "_buffer_max_bytes",
+        "_cursor",
+        "_ended",
+        "_floor",
+        "_hub",
+        "_hub_ready",
+        "_opened",
+        "_said_paused",
+        "_size",
+        "_unknown",
+        "_wake",
+        "channels",
+    )
+
+    def __init__(
+        self, hub: Hub, channels: Sequence[str], cursor: Mapping[str, int] | None = None
+    ) -> None:
+        """
+        Subscribe to ``channels`` from ``cursor`` on, or from now on where it is None.
+
+        A channel that the cursor leaves out is not proven: its stream begins with a reset.
+        """
+        self.channels = tuple(channels)
+        self._hub = hub
+        self._cursor = {name: id for name, id in (cursor or {}).items() if name in self.channels}
+        self._unknown = set() if cursor is None else set(self.channels) - set(self._cursor)
+        self._floor = dict.fromkeys(self.channels, 0)  # the last id sent, of either kind
+        self._buffer: list[Frame | Reset | bytes] = []
+        self._buffer_max_bytes: int = conf.buffer_max_bytes
+        self._size = 0
+        self._behind = True  # the log must be read before what the hub pushes is of use
+        self._hub_ready = False
+        self._opened = False
+        self._said_paused = False
+        self._ended = False
+        self._wake = asyncio.Event()
+
+    def push(self, item: Frame | Reset) -> None:
+        """Queue one message or reset."""
+        if self._behind:
+            return  # the read of the log, which is to come, will find it
+        self._buffer.append(item)
+        if isinstance(item, Frame):
+            self._size += len(item.wire)
+            if self._size > self._buffer_max_bytes:
+                self._fall_behind()
+        self._wake.set()
+
+    def pause(self) -> None:
+        """Tell the client that nothing comes for now."""
+        self._hub_ready = False
+        self._say_paused()
+
+    def resume(self) -> None:
+        """Messages flow, or flow again."""
+        self._hub_ready = True
+        if self._said_paused:
+            self._said_paused = False
+            self._buffer.append(LIVE)
+        self._wake.set()
+
+    def end(self) -> None:
+        """End the stream; what is buffered goes out first."""
+        self._ended = True
+        self._wake.set()
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """Yield the stream's bytes, whole events only, until it ends."""
+        with self._hub.joined(self):
+            while not self._ended:
+                if self._behind and self._hub_ready:
+                    async for chunk in self._catch_up():
+                        yield chunk
+                elif chunk := self._take():
+                    yield chunk
+                elif self._opened or self._said_paused:
+                    if not await self._woken(conf.keep_alive_seconds):
+                        yield KEEP_ALIVE
+                elif not await self._woken(PATIENCE_SECONDS):
+                    self._say_paused()
+            yield self._take() + sse.retry(random.randint(RETRY_FIRST_MS, RETRY_LAST_MS))
+
+    async def _woken(self, seconds: float) -> bool:
+        """Wait until the hub has something to say; False when the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        self._wake.clear()
+        return True
+
+    def _say_paused(self) -> None:
+        if not self._said_paused:
+            self._said_paused = True
+            self._buffer.append(PAUSED)
+            self._wake.set()
+
+    def _fall_behind(self) -> None:
+        self._behind = True
+        self._buffer.clear()
+        self._size = 0
+
+    # From the log
+
+    async def _catch_up(self) -> AsyncGenerator[bytes]:
+        """Send what the log has after the cursor; from its first read on, the buffer fills."""
+        self._behind = False
+        try:
+            pages = [await self._read(name) for name in self.channels]
+            yield self._opening(pages) + b"".join(map(self._replay, pages))
+            for name, page in zip(self.channels, pages, strict=True):
+                while page.more and not self._behind:
+                    page = await self._read(name)
+                    if not page.proven:
+                        yield self._reset_to({name: page.reset_id})
+                    yield self._replay(page)
+        except RedisUnavailable:
+            self._fall_behind()
+            self._say_paused()
+            yield self._take()
+            await asyncio.sleep(PATIENCE_SECONDS)
+            return
+        if self._said_paused and self._hub_ready:
+            self.resume()
+
+    async def _read(self, name: str) -> storage.Page:
+        return await storage.aread(name, self._cursor.get(name))
+
+    def _opening(self, pages: Sequence[storage.Page]) -> bytes:
+        """
+        Return ``stream-open`` the first time, and ``stream-reset`` where a cursor is not proven.
+
+        An id tells the client that it has everything up to there, so it stands on the later one
+        of the two: a client that loses its connection in between is reset again.
+        """
+        unproven = []
+        for page in pages:
+            if not page.proven or page.channel in self._unknown:
+                unproven.append(page)
+            else:
+                self._cursor.setdefault(page.channel, page.log_head)
+        self._unknown.clear()
+        opening = b""
+        if not self._opened:
+            self._opened = True
+            opening = b"" if unproven else sse.id_line(self._cursor)
+            opening += sse.event("stream-open")
+        if unproven:
+            opening += self._reset_to({page.channel: page.reset_id for page in unproven})
+        return opening
+
+    def _reset_to(self, cursor: Mapping[str, int]) -> bytes:
+        self._cursor.update(cursor)
+        data = json.dumps({"channels": list(cursor)})
+        return sse.id_line(self._cursor) + sse.event("stream-reset", data)
+
+    def _replay(self, page: storage.Page) -> bytes:
+        messages = storage.in_order(page, self._floor[page.channel])
+        chunk = b"".join([self._send(Frame.of(message)) for message in messages])
+        if not page.more:
+            # What the hub pushed up to here was in the page, or replaced by what was.
+            self._floor[page.channel] = max(self._floor[page.channel], page.head)
+        return chunk
+
+    # From the hub
+
+    def _take(self) -> bytes:
+        """Empty the buffer into one chunk; of the latest values of a key only the newest goes."""
+        items, self._buffer, self._size = self._buffer, [], 0
+        if not items:
+            return b""
+        newest = {(item.channel, item.key): item for item in items if isinstance(item, Frame)}
+        chunk = []
+        for item in items:
+            if isinstance(item, bytes):
+                chunk.append(item)
+            elif isinstance(item, Reset):
+                # A read of the log may have gone further than the hub.
+                chunk.append(
+                    self._reset_to({item.channel: max(item.id, self._cursor[item.channel])})
+                )
+            elif item.id > self._floor[item.channel] and (
+                not item.key or newest[item.channel, item.key] is item
+            ):
+                chunk.append(self._send(item))
+        return b"".join(chunk)
+
+    def _send(self, frame: Frame) -> bytes:
+        self._floor[frame.channel] = frame.id
+        if frame.key:
+            return frame.wire
+        self._cursor[frame.channel] = frame.id
+        if len(self.channels) == 1:
+            return frame.wire
+        return sse.id_line(self._cursor) + frame.body

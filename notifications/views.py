@@ -1,0 +1,86 @@
+"""
+The stream's view: who may read what, and from where. It holds no stream itself.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET
+from django_eventstream.utils import add_default_headers, get_channelmanager
+
+from . import sse
+from .channels import check_channel
+from .exceptions import InvalidChannel
+from .hub import get_hub
+from .subscription import Subscription
+
+CHANNELS_MAX = 10  # of one stream, as in django-eventstream
+
+
+class EventStreamResponse(StreamingHttpResponse):
+    """
+    A response that streams ``channels`` from ``cursor`` on (None: from now on).
+
+    ``EventStreams`` takes it from the view and holds the stream without a thread. Under Django's
+    own ASGI handler it works too, at the price of a thread for as long as it is open.
+    """
+
+    def __init__(self, channels: Sequence[str], cursor: Mapping[str, int] | None) -> None:
+        self.channels = channels
+        self.cursor = cursor
+        super().__init__(self._stream(), content_type="text/event-stream; charset=utf-8")
+
+    def subscription(self) -> Subscription:
+        """Return a new subscription of the running event loop; its ``stream()`` is the body."""
+        return Subscription(get_hub(), self.channels, self.cursor)
+
+    async def _stream(self) -> AsyncGenerator[bytes]:
+        async with aclosing(self.subscription().stream()) as stream:
+            async for chunk in stream:
+                yield chunk
+
+
+# Only GET does anything here, so a POST is refused for its method rather than for its token.
+@csrf_exempt
+@require_GET
+def events(request: HttpRequest, **kwargs: object) -> HttpResponseBase:
+    """
+    Stream the user's own channel, and those that the request names, from ``Last-Event-ID`` on.
+
+    The first stream of a page has its cursor in the query, ``lastEventId``; when the browser
+    reconnects, its header has a newer one. 401 for a visitor who is not logged in, 403 for a
+    channel that the user may not read, 400 for what can't be a channel.
+    """
+    manager = get_channelmanager()
+    channels = sorted(manager.get_channels_for_request(request, kwargs))
+    if len(channels) > CHANNELS_MAX:
+        return _refuse(400, _("A stream can have %d channels at most.") % CHANNELS_MAX)
+    try:
+        for channel in channels:
+            check_channel(channel)
+    except InvalidChannel as error:
+        return _refuse(400, str(error))
+    if not all(manager.can_read_channel(request.user, channel) for channel in channels):
+        channels = []
+    if not channels:
+        if request.user.is_authenticated:
+            return _refuse(403, _("You may not read this channel."))
+        return _refuse(401, _("Log in to receive events."))
+    response = EventStreamResponse(channels, _cursor(request))
+    add_default_headers(response, request)
+    return response
+
+
+events.is_event_stream = True  # type: ignore[attr-defined]  # read by EventStreams
+
+
+def _cursor(request: HttpRequest) -> Mapping[str, int] | None:
+    text = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId")
+    return sse.parse_cursor(text) if text else None
+
+
+def _refuse(status: int, text: str) -> HttpResponse:
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
