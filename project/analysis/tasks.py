@@ -1,0 +1,26 @@
+"""The job: read a file, and say what is in it."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from celery import shared_task
+from django.utils.translation import gettext as _
+
+from notifications.jobs import Progress, TrackedTask
+from project.analysis import uploads
+from project.analysis.analyse import analyse
+
+
+@shared_task(base=TrackedTask, result_template="analysis/result.html")
+def analyse_file(upload: str, name: str) -> dict[str, Any]:
+    """Return the figures of the kept file `upload`, which people know as `name`, and remove it."""
+    started = time.monotonic()
+    path = uploads.path_of(upload)
+    try:
+        with path.open("rb") as file:
+            progress = Progress(path.stat().st_size, unit="B", message=_("Reading"))
+            figures = analyse(file, progress.update)
+    finally:
+        uploads.discard(upload)
+    return {"name": name, **asdict(figures), "seconds": round(time.monotonic() - started, 3)}

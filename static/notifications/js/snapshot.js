@@ -1,0 +1,96 @@
+// The state that the server renders, fetched anew and put in place without a reload.
+//
+// A snapshot may be older than messages that arrive while it is fetched. These are dispatched once
+// more onto it, so every listener must take the same message twice without harm.
+
+import { showLocalTimes } from "./local-time.js";
+
+const SETTLE_MS = 150; // one fetch for the messages of one moment
+const PAUSE_MS = 1_000; // between fetches, however many messages ask
+const RETRY_LAST_MS = 60_000;
+
+let wanted = false;
+let running = null;
+let late = null;
+
+/** Dispatch a message of the stream as `carillon:<type>` on the document. */
+export function dispatch(type, detail) {
+  late?.push([type, detail]);
+  document.dispatchEvent(new CustomEvent(`carillon:${type}`, { detail }));
+}
+
+/**
+ * Bring every `[data-snapshot]` element up to date with the server; resolves when all asked for by
+ * now is done. Calls join: one fetch at a time, and one more for those that came during it.
+ */
+export function refreshSnapshot() {
+  wanted = true;
+  running ??= run().finally(() => { running = null; });
+  return running;
+}
+
+async function run() {
+  let pause = SETTLE_MS;
+  while (wanted) {
+    await sleep(pause);
+    wanted = false;
+    late = [];
+    try {
+      const fresh = await fetchPage();
+      if (fresh) replace(fresh);
+      const missed = late;
+      late = null;
+      if (fresh) for (const [type, detail] of missed) dispatch(type, detail);
+      pause = PAUSE_MS;
+    } catch {
+      // No answer, or one of a server in trouble: the page is still behind.
+      wanted = true;
+      late = null;
+      pause = Math.min(pause * 2, RETRY_LAST_MS) * (0.75 + Math.random() / 2);
+    }
+  }
+}
+
+async function fetchPage() {
+  const response = await fetch(location.href, { cache: "no-store" });
+  if (response.status >= 500) throw new Error(response.statusText);
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  // Somebody else's page, or the login: what stands here is not this reader's any more.
+  // An error (the job is gone) has no snapshot to take, so the reader sees it whole.
+  if (!response.ok || fresh.documentElement.dataset.user !== document.documentElement.dataset.user) {
+    location.reload();
+    return null;
+  }
+  showLocalTimes(fresh);
+  return fresh;
+}
+
+function replace(fresh) {
+  for (const old of document.querySelectorAll("[data-snapshot]")) {
+    const next = fresh.getElementById(old.id);
+    if (!next || old.isEqualNode(next)) continue;
+    const restoreFocus = old.contains(document.activeElement) ? focusIn(old) : null;
+    old.replaceWith(document.adoptNode(next));
+    restoreFocus?.();
+  }
+}
+
+/** Return a function that puts the focus where it was, or on the nearest thing still there. */
+function focusIn(old) {
+  const active = document.activeElement;
+  const href = active.getAttribute("href");
+  const ids = [];
+  for (let element = active; element; element = element === old ? null : element.parentElement) {
+    if (element.id) ids.push(element.id);
+  }
+  return () => {
+    const next = document.getElementById(old.id);
+    const same = href && [...next.querySelectorAll("[href]")].find((link) => link.getAttribute("href") === href);
+    const candidates = [!active.id && same, ...ids.map((id) => document.getElementById(id))];
+    candidates.find((element) => element)?.focus({ preventScroll: true });
+  };
+}
+
+function sleep(ms) {
+  return new Promise((resolve) => { setTimeout(resolve, ms); });
+}
