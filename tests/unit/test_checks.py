@@ -1,0 +1,69 @@
+"""Settings: what there is, what is checked, what is written down."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from notifications.checks import check_eventstream, check_settings
+from notifications.conf import SETTINGS, conf
+
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "settings.md"
+
+
+def ids(messages) -> list[str]:
+    return [message.id for message in messages]
+
+
+def test_the_sites_own_settings_pass():
+    assert check_settings(None) == []
+    assert check_eventstream(None) == []
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_is_checked_for_its_type(settings, name):
+    setattr(settings, f"NOTIFICATIONS_{name}", object())
+    [message] = check_settings(None)
+    assert message.id in {"notifications.E001", "notifications.E002"}
+    assert f"NOTIFICATIONS_{name} should be" in message.msg
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if SETTINGS[name].minimum is not None])
+def test_every_bound_is_checked(settings, name):
+    low, high = SETTINGS[name].minimum, SETTINGS[name].maximum
+    setattr(settings, f"NOTIFICATIONS_{name}", type(SETTINGS[name].default)(low) - 1)
+    assert ids(check_settings(None)) == ["notifications.E003"]
+    if high is not None:
+        setattr(settings, f"NOTIFICATIONS_{name}", type(SETTINGS[name].default)(high) + 1)
+        assert ids(check_settings(None)) == ["notifications.E003"]
+
+
+def test_a_misspelt_setting_is_noticed(settings):
+    settings.NOTIFICATIONS_RETENTION = 5
+    [message] = check_settings(None)
+    assert message.id == "notifications.W001"
+    assert "NOTIFICATIONS_RETENTION_SECONDS" in message.hint
+
+
+def test_an_open_channel_manager_is_an_error(settings):
+    del settings.EVENTSTREAM_CHANNELMANAGER_CLASS
+    assert ids(check_eventstream(None)) == ["notifications.E004"]
+
+
+def test_a_missing_storage_and_a_second_publisher_are_warnings(settings):
+    del settings.EVENTSTREAM_STORAGE_CLASS
+    settings.EVENTSTREAM_REDIS = {}
+    assert ids(check_eventstream(None)) == ["notifications.W002", "notifications.W003"]
+
+
+def test_settings_are_read_when_they_are_used(settings):
+    assert conf.log_length == SETTINGS["LOG_LENGTH"].default
+    settings.NOTIFICATIONS_LOG_LENGTH = 500
+    assert conf.log_length == 500
+    with pytest.raises(AttributeError):
+        _ = conf.no_such_setting
+
+
+def test_the_documentation_has_a_row_for_each_setting_with_its_default():
+    rows = dict(re.findall(r"^\| `NOTIFICATIONS_(\w+)` \| `(.+?)` \|", DOCS.read_text(), re.M))
+    assert rows == {name: repr(setting.default) for name, setting in SETTINGS.items()}
