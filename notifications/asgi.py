@@ -23,6 +23,7 @@ from django.urls import Resolver404, resolve, set_script_prefix
 
 from .conf import conf
 from .hub import drain_all, get_hub
+from .subscription import Subscription
 from .views import EventStreamResponse
 
 Scope = MutableMapping[str, Any]
@@ -104,18 +105,18 @@ def _start(response: HttpResponseBase) -> dict[str, Any]:
 
 async def _hold(response: EventStreamResponse, receive: Receive, send: Send) -> None:
     """Send the stream until it ends, or the client has gone."""
-    subscription = response.subscription()
+    with response.subscribed() as subscription:
+        watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
+        try:
+            async with aclosing(subscription.stream()) as stream:
+                async for chunk in stream:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            watching.cancel()
 
-    async def end_on_disconnect() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        subscription.end()
 
-    watching = asyncio.create_task(end_on_disconnect())
-    try:
-        async with aclosing(subscription.stream()) as stream:
-            async for chunk in stream:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        watching.cancel()
+async def _end_on_disconnect(receive: Receive, subscription: Subscription) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    subscription.end()

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Coroutine, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
@@ -24,9 +24,7 @@ from .exceptions import RedisUnavailable
 from .listener import Listener
 from .messages import Message
 from .sse import Frame, Reset
-
-if TYPE_CHECKING:
-    from .subscription import Subscription
+from .subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +79,7 @@ class Hub:
     # Subscriptions come and go
 
     @contextlib.contextmanager
-    def joined(self, subscription: "Subscription") -> Iterator[None]:
+    def joined(self, subscription: Subscription) -> Iterator[None]:
         """Pass messages to ``subscription`` for as long as the context lasts."""
         self._join(subscription)
         try:
@@ -103,7 +101,7 @@ class Hub:
             await asyncio.gather(self._task, return_exceptions=True)
         await close_async_clients()
 
-    def _join(self, subscription: "Subscription") -> None:
+    def _join(self, subscription: Subscription) -> None:
         self._subscriptions.add(subscription)
         if self._draining:
             subscription.end()
@@ -122,7 +120,7 @@ class Hub:
         elif new and self._listener is not None:
             self._spawn(self._listener.subscribe(new))
 
-    def _leave(self, subscription: "Subscription") -> None:
+    def _leave(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)
         gone = []
         for name in subscription.channels:
@@ -262,7 +260,7 @@ class Hub:
         for subscription in channel.subscriptions:
             self._resume_if_ready(subscription)
 
-    def _resume_if_ready(self, subscription: "Subscription") -> None:
+    def _resume_if_ready(self, subscription: Subscription) -> None:
         if all(self._channels[name].ready for name in subscription.channels):
             subscription.resume()
 

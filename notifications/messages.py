@@ -56,6 +56,17 @@ class Message:
         return cls(channel, int(id), int(prev), key, type, data)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One message before it has an id, as ``publish`` takes it in its arguments."""
+
+    channel: str
+    type: str
+    data: Any
+    key: str | None = None
+    clear: str | None = None
+
+
 def encode_data(data: Any) -> str:
     """
     Return ``data`` as JSON text, in Django's flavour (dates, decimals, UUIDs, lazy strings).

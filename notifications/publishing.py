@@ -7,6 +7,7 @@ Publishing: the way from a task, a view or the admin into Redis.
 """
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,9 @@ from django.db import transaction
 from . import storage
 from .channels import check_channel
 from .exceptions import InvalidMessage, PublishFailed
-from .messages import check_message, encode_data
+from .messages import Draft, check_message, encode_data
+
+Item = tuple[str, str, str, str, str]  # as storage takes them: channel, type, text, key, clear
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,22 @@ def publish_text(
     return storage.append(channel, type, text, key or "", clear or "")
 
 
+def publish_many(drafts: Iterable[Draft]) -> list[int]:
+    """
+    Publish many messages in few round trips, in order; return their ids.
+
+    All are checked before the first is sent. Each is atomic, the whole is not: where
+    ``PublishFailed`` is raised, some may have been published, from the first on.
+    """
+    return storage.append_many([_item(draft) for draft in drafts])
+
+
+def publish_many_on_commit(drafts: Iterable[Draft], *, using: str | None = None) -> None:
+    """Publish as ``publish_many`` does, at the time and with the care of ``publish_on_commit``."""
+    items = [_item(draft) for draft in drafts]
+    transaction.on_commit(partial(_publish_committed, items), using=using)
+
+
 def publish_on_commit(
     channel: str,
     type: str,
@@ -62,17 +81,23 @@ def publish_on_commit(
     After the commit nothing is raised: the row is saved, and pages find it in their next snapshot.
     Where Redis does not confirm, that is logged as an error.
     """
-    text = encode_data(data)
-    _check(channel, type, text, key, clear)
-    send = partial(_publish_committed, channel, type, text, key or "", clear or "")
-    transaction.on_commit(send, using=using)
+    publish_many_on_commit([Draft(channel, type, data, key, clear)], using=using)
 
 
-def _publish_committed(channel: str, type: str, text: str, key: str, clear: str) -> None:
+def _publish_committed(items: list[Item]) -> None:
     try:
-        storage.append(channel, type, text, key, clear)
+        if len(items) == 1:
+            storage.append(*items[0])
+        else:
+            storage.append_many(items)
     except PublishFailed as error:
-        logger.error("A %r message of a committed change was not published. %s", type, error)
+        logger.error("What a committed change has to say was not published. %s", error)
+
+
+def _item(draft: Draft) -> Item:
+    text = encode_data(draft.data)
+    _check(draft.channel, draft.type, text, draft.key, draft.clear)
+    return draft.channel, draft.type, text, draft.key or "", draft.clear or ""
 
 
 def _check(channel: str, type: str, text: str, key: str | None, clear: str | None) -> None:

@@ -23,6 +23,8 @@ from .messages import Message
 
 PAGE_LENGTH: Final = 500  # log messages read at once: at most 32 MB, mostly under 200 KB
 
+BATCH_LENGTH: Final = 500  # messages written in one round trip
+
 # A head outlives its log, so that ids go on rising and a page that was open over a quiet week can
 # still prove where it stands.
 HEAD_RETENTIONS: Final = 8
@@ -143,23 +145,39 @@ def append(channel: str, type: str, text: str, key: str = "", clear: str = "") -
     ``PublishFailed`` when Redis does not confirm within ``NOTIFICATIONS_REDIS_TIMEOUT_SECONDS``.
     The caller has checked the message.
     """
+    keys, args = _append_arguments(channel, type, text, key, clear)
+    with redis_errors(f"Nothing was published on {channel!r}", PublishFailed):
+        reply = sync_client().register_script(PUBLISH)(keys, args)
+    return int(reply)
+
+
+def append_many(items: Sequence[tuple[str, str, str, str, str]]) -> list[int]:
+    """
+    Append as ``append`` does, once for each item, ``BATCH_LENGTH`` in a round trip.
+
+    An item is (channel, type, text, key, clear). Each message is atomic, the whole is not: where
+    ``PublishFailed`` is raised some may have been published, in order from the first.
+    """
+    client = sync_client()
+    script = client.register_script(PUBLISH)
+    ids: list[int] = []
+    with redis_errors("Not all messages were published", PublishFailed):
+        for start in range(0, len(items), BATCH_LENGTH):
+            pipe = client.pipeline(transaction=False)
+            for item in items[start : start + BATCH_LENGTH]:
+                keys, args = _append_arguments(*item)
+                script(keys, args, client=pipe)
+            ids += map(int, pipe.execute())
+    return ids
+
+
+def _append_arguments(
+    channel: str, type: str, text: str, key: str, clear: str
+) -> tuple[list[str], list[str | int]]:
     keys = Keys.of(channel)
     retention = int(conf.retention_seconds * 1000)
-    with redis_errors(f"Nothing was published on {channel!r}", PublishFailed):
-        reply = sync_client().register_script(PUBLISH)(
-            keys=[keys.log, keys.latest, keys.head],
-            args=[
-                keys.live,
-                type,
-                text,
-                key,
-                clear,
-                conf.log_length,
-                retention,
-                retention * HEAD_RETENTIONS,
-            ],
-        )
-    return int(reply)
+    limits = [conf.log_length, retention, retention * HEAD_RETENTIONS]
+    return [keys.log, keys.latest, keys.head], [keys.live, type, text, key, clear, *limits]
 
 
 def cursors(channels: Iterable[str]) -> dict[str, int]:

@@ -11,7 +11,6 @@ from typing import Final
 from . import sse, storage
 from .conf import conf
 from .exceptions import RedisUnavailable
-from .hub import Hub
 from .sse import Frame, Reset
 
 KEEP_ALIVE: Final = sse.event("keep-alive")
@@ -45,7 +44,6 @@ class Subscription:
         "_cursor",
         "_ended",
         "_floor",
-        "_hub",
         "_hub_ready",
         "_opened",
         "_said_paused",
@@ -55,16 +53,13 @@ class Subscription:
         "channels",
     )
 
-    def __init__(
-        self, hub: Hub, channels: Sequence[str], cursor: Mapping[str, int] | None = None
-    ) -> None:
+    def __init__(self, channels: Sequence[str], cursor: Mapping[str, int] | None = None) -> None:
         """
         Subscribe to ``channels`` from ``cursor`` on, or from now on where it is None.
 
         A channel that the cursor leaves out is not proven: its stream begins with a reset.
         """
         self.channels = tuple(channels)
-        self._hub = hub
         self._cursor = {name: id for name, id in (cursor or {}).items() if name in self.channels}
         self._unknown = set() if cursor is None else set(self.channels) - set(self._cursor)
         self._floor = dict.fromkeys(self.channels, 0)  # the last id sent, of either kind
@@ -108,20 +103,23 @@ class Subscription:
         self._wake.set()
 
     async def stream(self) -> AsyncGenerator[bytes]:
-        """Yield the stream's bytes, whole events only, until it ends."""
-        with self._hub.joined(self):
-            while not self._ended:
-                if self._behind and self._hub_ready:
-                    async for chunk in self._catch_up():
-                        yield chunk
-                elif chunk := self._take():
+        """
+        Yield the stream's bytes, whole events only, until it ends.
+
+        The subscription must have joined the hub, and leaves it after this.
+        """
+        while not self._ended:
+            if self._behind and self._hub_ready:
+                async for chunk in self._catch_up():
                     yield chunk
-                elif self._opened or self._said_paused:
-                    if not await self._woken(conf.keep_alive_seconds):
-                        yield KEEP_ALIVE
-                elif not await self._woken(PATIENCE_SECONDS):
-                    self._say_paused()
-            yield self._take() + sse.retry(random.randint(RETRY_FIRST_MS, RETRY_LAST_MS))
+            elif chunk := self._take():
+                yield chunk
+            elif self._opened or self._said_paused:
+                if not await self._woken(conf.keep_alive_seconds):
+                    yield KEEP_ALIVE
+            elif not await self._woken(PATIENCE_SECONDS):
+                self._say_paused()
+        yield self._take() + sse.retry(random.randint(RETRY_FIRST_MS, RETRY_LAST_MS))
 
     async def _woken(self, seconds: float) -> bool:
         """Wait until the hub has something to say; False when the time is over."""

@@ -2,8 +2,8 @@
 The stream's view: who may read what, and from where. It holds no stream itself.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
@@ -33,14 +33,18 @@ class EventStreamResponse(StreamingHttpResponse):
         self.cursor = cursor
         super().__init__(self._stream(), content_type="text/event-stream; charset=utf-8")
 
-    def subscription(self) -> Subscription:
-        """Return a new subscription of the running event loop; its ``stream()`` is the body."""
-        return Subscription(get_hub(), self.channels, self.cursor)
+    @contextmanager
+    def subscribed(self) -> Iterator[Subscription]:
+        """Join the hub of the running event loop; the subscription's ``stream()`` is the body."""
+        subscription = Subscription(self.channels, self.cursor)
+        with get_hub().joined(subscription):
+            yield subscription
 
     async def _stream(self) -> AsyncGenerator[bytes]:
-        async with aclosing(self.subscription().stream()) as stream:
-            async for chunk in stream:
-                yield chunk
+        with self.subscribed() as subscription:
+            async with aclosing(subscription.stream()) as stream:
+                async for chunk in stream:
+                    yield chunk
 
 
 # Only GET does anything here, so a POST is refused for its method rather than for its token.

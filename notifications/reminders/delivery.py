@@ -12,7 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from ..channels import user_channel
-from ..publishing import publish_on_commit
+from ..messages import Draft
+from ..publishing import publish_many_on_commit
 from .models import EVENT, Delivery, Reminder
 
 T = TypeVar("T")
@@ -29,8 +30,8 @@ def deliver(reminder: Reminder, users: Iterable[Any]) -> list[Delivery]:
 
     Returns the new deliveries. Each is told to its owner in one ``reminder`` message once the
     transaction commits, so saving twice, or in two processes at once, never sends twice.
-    Costs one query and three more for every ``USERS_PER_QUERY`` users, and a call of Redis for
-    each new delivery. Raises ``Reminder.DoesNotExist`` for a reminder that is not saved or has
+    Costs one query and three more for every ``USERS_PER_QUERY`` users, and few calls of Redis.
+    Raises ``Reminder.DoesNotExist`` for a reminder that is not saved or has
     been deleted, and ``MessageTooLarge`` for a text that the transport can't carry; then nothing
     is delivered.
     """
@@ -42,8 +43,9 @@ def deliver(reminder: Reminder, users: Iterable[Any]) -> list[Delivery]:
         Reminder.objects.select_for_update().get(pk=reminder.pk)
         for batch in _batches(pks, USERS_PER_QUERY):
             new += _insert(reminder, batch)
-        for delivery in new:
-            publish_on_commit(user_channel(delivery.user_id), EVENT, delivery.as_event())
+        publish_many_on_commit(
+            Draft(user_channel(delivery.user_id), EVENT, delivery.as_event()) for delivery in new
+        )
     return new
 
 
@@ -65,8 +67,10 @@ def mark_read(user: Any, ids: Iterable[int] | None = None) -> list[int]:
         if not own.unread().update(read_at=now):
             return []
         read = list(own.filter(read_at=now).values_list("pk", flat=True))
-        for batch in _batches(read, IDS_PER_MESSAGE):
-            publish_on_commit(user_channel(user), READ_EVENT, {"ids": batch})
+        channel = user_channel(user)
+        publish_many_on_commit(
+            Draft(channel, READ_EVENT, {"ids": batch}) for batch in _batches(read, IDS_PER_MESSAGE)
+        )
     return read
 
 

@@ -1,5 +1,6 @@
 """A throw-away Redis on a Unix socket."""
 
+import os
 import shutil
 import signal
 import tempfile
@@ -45,6 +46,13 @@ class RedisServer:
     def restart(self) -> None:
         self.kill()
         self.start()
+
+    def freeze(self) -> None:
+        """Stop it as a hanging machine would: connections stay, nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     @property
     def running(self) -> bool:

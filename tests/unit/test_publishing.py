@@ -1,11 +1,19 @@
 """What a publisher may count on."""
 
+import time
+
 import pytest
 from django.db import transaction
 
 from notifications import storage
 from notifications.exceptions import InvalidChannel, InvalidMessage, MessageTooLarge
-from notifications.publishing import publish, publish_on_commit
+from notifications.messages import Draft
+from notifications.publishing import (
+    publish,
+    publish_many,
+    publish_many_on_commit,
+    publish_on_commit,
+)
 
 CHANNEL = "user-1"
 
@@ -61,6 +69,27 @@ def test_an_empty_key_and_a_key_that_clears_are_refused(redis_client):
         publish(CHANNEL, "tick", {}, key="k", clear="other")
 
 
+def test_many_messages_are_published_in_order_in_few_round_trips(redis_client):
+    redis_client.config_resetstat()
+    ids = publish_many(Draft(CHANNEL, "note", n) for n in range(1200))
+    assert ids == sorted(set(ids))
+    reads = redis_client.info("stats")["total_reads_processed"]
+    assert reads < 60  # 16 KB at a time, not one for each message
+    assert redis_client.xlen(storage.Keys.of(CHANNEL).log) == 1200
+    assert [data for _, data in logged()] == [str(n) for n in range(500)]
+
+
+def test_of_many_messages_none_is_sent_if_one_can_not_be(redis_client):
+    with pytest.raises(InvalidMessage):
+        publish_many([Draft(CHANNEL, "note", {}), Draft(CHANNEL, "note", {1, 2})])
+    assert redis_client.dbsize() == 0
+
+
+def test_publishing_nothing_says_nothing(redis_client):
+    assert publish_many([]) == []
+    assert redis_client.dbsize() == 0
+
+
 @pytest.mark.django_db(transaction=True)
 class TestOnCommit:
     def test_it_waits_for_the_commit(self, redis_client):
@@ -68,6 +97,24 @@ class TestOnCommit:
             publish_on_commit(CHANNEL, "note", {"n": 1})
             assert logged() == []
         assert logged() == [("note", '{"n":1}')]
+
+    def test_many_messages_wait_together(self, redis_client):
+        with transaction.atomic():
+            publish_many_on_commit(Draft(CHANNEL, "note", n) for n in range(3))
+            assert logged() == []
+        assert [data for _, data in logged()] == ["0", "1", "2"]
+
+    def test_a_hanging_redis_holds_up_many_messages_once(self, live_redis, settings, caplog):
+        settings.NOTIFICATIONS_REDIS_TIMEOUT_SECONDS = 0.5
+        live_redis.freeze()
+        try:
+            started = time.monotonic()
+            with transaction.atomic():
+                publish_many_on_commit(Draft(CHANNEL, "note", n) for n in range(50))
+            assert time.monotonic() - started < 3
+        finally:
+            live_redis.thaw()
+        assert "was not published" in caplog.text
 
     def test_a_rollback_says_nothing(self, redis_client):
         with pytest.raises(RuntimeError), transaction.atomic():

@@ -27,7 +27,8 @@ class Reader:
     """Reads a subscription as a socket would, until it is told to stop."""
 
     def __init__(self, hub, cursor=None, channels=(CHANNEL,)):
-        self.subscription = Subscription(hub, channels, cursor)
+        self.hub = hub
+        self.subscription = Subscription(channels, cursor)
         self.events: list[Event] = []
         self.parser = EventParser()
         self.reading = asyncio.Event()
@@ -35,10 +36,11 @@ class Reader:
         self._task = asyncio.create_task(self._read())
 
     async def _read(self):
-        async with contextlib.aclosing(self.subscription.stream()) as stream:
-            async for chunk in stream:
-                self.events += self.parser.feed(chunk)
-                await self.reading.wait()
+        with self.hub.joined(self.subscription):
+            async with contextlib.aclosing(self.subscription.stream()) as stream:
+                async for chunk in stream:
+                    self.events += self.parser.feed(chunk)
+                    await self.reading.wait()
 
     async def until(self, condition, seconds=DEADLINE_SECONDS):
         try:
