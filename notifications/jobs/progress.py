@@ -38,13 +38,20 @@ class Reporter:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self._progress: Progress | None = None
         self._rate = Rate()
         self._next_save = monotonic() + SAVE_SECONDS
         self._retry = 0.0
 
+    def follow(self, progress: "Progress") -> float:
+        """Report ``progress`` from now on, beginning with where it stands; see ``report``."""
+        self._progress = progress
+        return self.report()
+
     def report(self) -> float:
         """Say where the job stands; return the moment before which nothing more should be said."""
         job, now = self.job, monotonic()
+        self._count()
         job.tick += 1
         job.rate = self._rate.update(job.current, now)
         job.eta = None
@@ -67,12 +74,17 @@ class Reporter:
     def fields(self) -> dict[str, Any]:
         """The progress as fields of the row, for the job's last state."""
         job = self.job
+        self._count()
         return {
             "current": job.current,
             "total": job.total,
             "unit": job.unit,
             "message": job.message,
         }
+
+    def _count(self) -> None:
+        if self._progress is not None:
+            self.job.current = self._progress.current
 
     def _save(self) -> None:
         # In a transaction of the task's own the row would be locked until its end, and a failure
@@ -125,9 +137,9 @@ class Progress:
         self._reporter = _reporter.get()
         if self._reporter is not None:
             job = self._reporter.job
-            job.current, job.total = 0, total
+            job.total = total
             job.unit, job.message = unit[:UNIT_MAX_LENGTH], message[:MESSAGE_MAX_LENGTH]
-            self._next = self._reporter.report()
+            self._next = self._reporter.follow(self)
 
     @property
     def current(self) -> int:
@@ -143,8 +155,4 @@ class Progress:
             return
         self._current = current
         if self._reporter is not None and monotonic() >= self._next:
-            self._report(self._reporter)
-
-    def _report(self, reporter: Reporter) -> None:
-        reporter.job.current = self._current
-        self._next = reporter.report()
+            self._next = self._reporter.report()
