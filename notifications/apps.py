@@ -9,6 +9,7 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
-        from . import channels, checks  # noqa: F401
+        from . import channels, checks, kicks  # noqa: F401
 
+        kicks.connect_signals()
         channels.register(channels.USER_PREFIX, channels.may_read_user_channel)

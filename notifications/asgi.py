@@ -9,9 +9,13 @@ the response itself::
 """
 
 import asyncio
+import random
+import signal
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -25,6 +29,8 @@ from .conf import conf
 from .hub import drain_all, get_hub
 from .subscription import Subscription
 from .views import EventStreamResponse
+
+RETRY_AFTER_SECONDS = (5, 15)  # for a client that met a full process; spread, against a storm
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,6 +55,9 @@ class EventStreams:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http" and _is_event_stream(scope):
+            if len(get_hub()) >= conf.streams_per_process:
+                await _refuse_one_too_many(send)
+                return
             loop = asyncio.get_running_loop()
             response = await loop.run_in_executor(self._threads, self._handler.respond, scope)
             await send(_start(response))
@@ -62,12 +71,33 @@ class EventStreams:
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
+            if message["type"] == "lifespan.startup":
+                _drain_at_signals()
             if message["type"] == "lifespan.shutdown":
                 await get_hub().close()
                 self._threads.shutdown(wait=False)
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+
+
+def _drain_at_signals() -> None:
+    """
+    Have the streams end when the signal to stop comes, before the server's own handler runs.
+
+    A server waits for open responses first, and tells its application only after that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(sig)
+        if callable(before):
+            signal.signal(sig, partial(_drain_first, before))
+
+
+def _drain_first(before: Callable[[int, Any], Any], sig: int, frame: Any) -> None:
+    drain()
+    before(sig, frame)
 
 
 class _ViewHandler(BaseHandler):
@@ -103,17 +133,43 @@ def _start(response: HttpResponseBase) -> dict[str, Any]:
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
+async def _refuse_one_too_many(send: Send) -> None:
+    """Answer before any work is done for it; the client comes back elsewhere, or later."""
+    headers = [
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"Retry-After", b"%d" % random.randint(*RETRY_AFTER_SECONDS)),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b"Too many streams are open here.\n"})
+
+
 async def _hold(response: EventStreamResponse, receive: Receive, send: Send) -> None:
     """Send the stream until it ends, or the client has gone."""
+    stall_seconds: float = conf.stall_seconds
     with response.subscribed() as subscription:
         watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
         try:
             async with aclosing(subscription.stream()) as stream:
                 async for chunk in stream:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    async with asyncio.timeout(stall_seconds):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            _abort(send)
         finally:
             watching.cancel()
+
+
+def _abort(send: Send) -> None:
+    """
+    Cut the connection of a client that takes nothing.
+
+    ASGI has no word for it. Closing would wait for the client to take what is buffered, so this
+    reaches for uvicorn's transport; another server gets to know by the unfinished response.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is not None:
+        transport.abort()
 
 
 async def _end_on_disconnect(receive: Receive, subscription: Subscription) -> None:

@@ -71,7 +71,7 @@ def _check_value(name: str, value: Any, setting: Setting) -> list[CheckMessage]:
         if isinstance(value, str) and value:
             return []
         return [Error(f"{name} should be a text, not {value!r}.", id="notifications.E001")]
-    whole = name.endswith(("_BYTES", "_LENGTH", "_THREADS"))
+    whole = not name.endswith("_SECONDS")
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds):
         wanted = "a whole number" if whole else "a number"

@@ -35,6 +35,12 @@ SETTINGS: dict[str, Setting] = {
     "REDIS_TIMEOUT_SECONDS": Setting(2, minimum=0.1, maximum=60),
     # How often a hub compares what it knows with Redis, in case Pub/Sub went deaf without a word.
     "RESYNC_SECONDS": Setting(15, minimum=1, maximum=3600),
+    # How often a process looks again whether its streams' users may still read.
+    "SWEEP_SECONDS": Setting(30, minimum=1, maximum=3600),
+    # A client that takes nothing for this long, keep-alives included, is cut off.
+    "STALL_SECONDS": Setting(30, minimum=1, maximum=3600),
+    "STREAMS_PER_USER": Setting(20, minimum=1),  # in one process; the oldest is ended
+    "STREAMS_PER_PROCESS": Setting(20_000, minimum=1),
     # Threads that run the view of a stream while it opens; a stream that is open has none.
     "VIEW_THREADS": Setting(4, minimum=1, maximum=64),
 }

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from django.db import DatabaseError, connections
 from redis.exceptions import RedisError
 
 from . import storage
@@ -23,6 +24,7 @@ from .connections import close_async_clients
 from .exceptions import RedisUnavailable
 from .listener import Listener
 from .messages import Message
+from .permissions import Claim, session_digest, withdrawn
 from .sse import Frame, Reset
 from .subscription import Subscription
 
@@ -41,6 +43,8 @@ BATCH_LENGTH = 200
 
 # Messages kept while a channel is being read; beyond them it is read once more instead.
 STASH_LENGTH = 1000
+
+LIMIT_RETRY_MS = 60_000  # for a stream that was one too many
 
 # Channels read from Redis at the same time.
 SYNC_CONCURRENCY = 8
@@ -69,8 +73,10 @@ class Hub:
         self._channels: dict[str, Channel] = {}
         self._by_live_name: dict[str, Channel] = {}
         self._subscriptions: set[Subscription] = set()
+        # In the order in which they came, so that the first is the oldest.
+        self._by_user: dict[str, dict[Subscription, None]] = {}
         self._draining = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks_for_life: list[asyncio.Task[None]] = []
         # These two stand while there is a connection; its tasks end with it.
         self._listener: Listener | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -87,6 +93,10 @@ class Hub:
         finally:
             self._leave(subscription)
 
+    def __len__(self) -> int:
+        """Return the number of open streams."""
+        return len(self._subscriptions)
+
     def drain(self) -> None:
         """End every stream, and each that opens from now on; their clients go elsewhere."""
         self._draining = True
@@ -96,9 +106,9 @@ class Hub:
     async def close(self) -> None:
         """Let go of Redis, for good."""
         self.drain()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks_for_life:
+            task.cancel()
+        await asyncio.gather(*self._tasks_for_life, return_exceptions=True)
         await close_async_clients()
 
     def _join(self, subscription: Subscription) -> None:
@@ -106,6 +116,11 @@ class Hub:
         if self._draining:
             subscription.end()
             return
+        if subscription.holder.user:
+            own = self._by_user.setdefault(subscription.holder.user, {})
+            own[subscription] = None
+            if len(own) > conf.streams_per_user:
+                self._end_oldest(own)
         new = []
         for name in subscription.channels:
             channel = self._channels.get(name)
@@ -115,13 +130,18 @@ class Hub:
                 new.append(storage.live_name(name))
             channel.subscriptions.add(subscription)
         self._resume_if_ready(subscription)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="notifications-hub")
+        if not self._tasks_for_life:
+            for work in (self._run(), self._sweep_now_and_then()):
+                self._tasks_for_life.append(asyncio.create_task(work))
         elif new and self._listener is not None:
             self._spawn(self._listener.subscribe(new))
 
     def _leave(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)
+        if own := self._by_user.get(subscription.holder.user):
+            own.pop(subscription, None)
+            if not own:
+                del self._by_user[subscription.holder.user]
         gone = []
         for name in subscription.channels:
             channel = self._channels.get(name)
@@ -134,6 +154,44 @@ class Hub:
                 gone.append(storage.live_name(name))
         if gone and self._listener is not None:
             self._spawn(self._listener.unsubscribe(gone))
+
+    def _end_oldest(self, own: dict[Subscription, None]) -> None:
+        oldest = next(iter(own))
+        del own[oldest]
+        # It comes back, and would end the next; so not soon.
+        oldest.refuse("too-many-streams", "Too many pages are open.", retry_ms=LIMIT_RETRY_MS)
+
+    # Who may no longer read
+
+    def _kick(self, payload: bytes) -> None:
+        what, _, user = payload.decode().partition("\n")
+        streams = list(self._by_user.get(user, ()))
+        if what == "check":
+            if streams:
+                self._spawn(self._check(streams))
+            return
+        for stream in streams:
+            if what in ("all", session_digest(stream.holder.session)):
+                stream.refuse("forbidden", "You may no longer read this.")
+
+    async def _sweep_now_and_then(self) -> None:
+        """Look again at every stream: Pub/Sub may have lost a kick."""
+        while True:
+            await asyncio.sleep(conf.sweep_seconds * random.uniform(0.8, 1.2))
+            await self._check(list(self._subscriptions))
+
+    async def _check(self, streams: list[Subscription]) -> None:
+        claims = {stream: Claim(stream.holder, stream.channels) for stream in streams}
+        try:
+            gone = await asyncio.get_running_loop().run_in_executor(
+                None, _withdrawn, set(claims.values())
+            )
+        except DatabaseError as error:
+            logger.warning("Streams could not be checked, the next sweep will: %s", error)
+            return
+        for stream, claim in claims.items():
+            if claim in gone:
+                stream.refuse("forbidden", "You may no longer read this.")
 
     # The connection
 
@@ -158,8 +216,7 @@ class Hub:
         async with Listener() as listener, asyncio.TaskGroup() as tasks:
             self._listener, self._tasks = listener, tasks
             try:
-                if self._by_live_name:
-                    await listener.subscribe(self._by_live_name)
+                await listener.subscribe([storage.kick_name(), *self._by_live_name])
                 self._spawn(self._watch(listener))
                 self._spawn(self._compare_now_and_then())
                 await self._listen(listener)
@@ -173,9 +230,14 @@ class Hub:
         self._tasks.create_task(work)
 
     async def _listen(self, listener: Listener) -> None:
+        kick_name = storage.kick_name()
         while True:
             for _ in range(BATCH_LENGTH):
                 name, payload = await listener.hear()
+                if name == kick_name:
+                    if payload is not None:
+                        self._kick(payload)
+                    continue
                 channel = self._by_live_name.get(name)
                 if channel is None:
                     continue  # its last stream has just closed
@@ -269,6 +331,13 @@ class Hub:
         logger.warning("%s: messages may be missing after %s", channel.name, channel.log_head)
         for subscription in channel.subscriptions:
             subscription.push(reset)
+
+
+def _withdrawn(claims: set[Claim]) -> set[Claim]:
+    try:
+        return withdrawn(claims)
+    finally:
+        connections.close_all()  # this thread's; it may not be used again for long
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -107,6 +107,21 @@ class Keys:
         return cls(f"{base}:log", f"{base}:latest", f"{base}:head", base)
 
 
+def kick_name() -> str:
+    """Return the name of the Pub/Sub channel over which kicks are said."""
+    return f"{conf.prefix}:kick"
+
+
+def announce_kick(user: str, what: str) -> None:
+    """
+    Tell every process to end or check the streams of the user with this primary key.
+
+    ``what`` is "all", "check", or the digest of a session. Raises ``RedisUnavailable``.
+    """
+    with redis_errors("A kick was not said"):
+        sync_client().publish(kick_name(), f"{what}\n{user}")
+
+
 def live_name(channel: str) -> str:
     """Return the name of the Pub/Sub channel of ``channel``."""
     return f"{conf.prefix}:{{{channel}}}"

@@ -11,6 +11,7 @@ from typing import Final
 from . import sse, storage
 from .conf import conf
 from .exceptions import RedisUnavailable
+from .permissions import Holder
 from .sse import Frame, Reset
 
 KEEP_ALIVE: Final = sse.event("keep-alive")
@@ -20,6 +21,8 @@ PAUSED: Final = sse.event("stream-paused", '{"reason":"redis"}')
 # A stream that opens while Redis is away says so after this long, and one that could not read the
 # log tries again.
 PATIENCE_SECONDS: Final = 1.0
+
+VISITOR: Final = Holder()
 
 # Clients of a stream that was drained come back spread over this time, so that a deploy brings no
 # storm.
@@ -51,15 +54,22 @@ class Subscription:
         "_unknown",
         "_wake",
         "channels",
+        "holder",
     )
 
-    def __init__(self, channels: Sequence[str], cursor: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        channels: Sequence[str],
+        cursor: Mapping[str, int] | None = None,
+        holder: Holder = VISITOR,
+    ) -> None:
         """
         Subscribe to ``channels`` from ``cursor`` on, or from now on where it is None.
 
         A channel that the cursor leaves out is not proven: its stream begins with a reset.
         """
         self.channels = tuple(channels)
+        self.holder = holder
         self._cursor = {name: id for name, id in (cursor or {}).items() if name in self.channels}
         self._unknown = set() if cursor is None else set(self.channels) - set(self._cursor)
         self._floor = dict.fromkeys(self.channels, 0)  # the last id sent, of either kind
@@ -97,10 +107,20 @@ class Subscription:
             self._buffer.append(LIVE)
         self._wake.set()
 
-    def end(self) -> None:
-        """End the stream; what is buffered goes out first."""
-        self._ended = True
-        self._wake.set()
+    def end(self, *, retry_ms: int | None = None) -> None:
+        """End the stream; what is buffered goes out first, then when the client may come back."""
+        if not self._ended:
+            self._ended = True
+            retry = random.randint(RETRY_FIRST_MS, RETRY_LAST_MS) if retry_ms is None else retry_ms
+            self._buffer.append(sse.retry(retry))
+            self._wake.set()
+
+    def refuse(self, condition: str, text: str, *, retry_ms: int = RETRY_FIRST_MS) -> None:
+        """End the stream with a ``stream-error``, as django-eventstream words it."""
+        if not self._ended:
+            data = json.dumps({"condition": condition, "text": text})
+            self._buffer.append(sse.event("stream-error", data))
+            self.end(retry_ms=retry_ms)
 
     async def stream(self) -> AsyncGenerator[bytes]:
         """
@@ -119,7 +139,7 @@ class Subscription:
                     yield KEEP_ALIVE
             elif not await self._woken(PATIENCE_SECONDS):
                 self._say_paused()
-        yield self._take() + sse.retry(random.randint(RETRY_FIRST_MS, RETRY_LAST_MS))
+        yield self._take()
 
     async def _woken(self, seconds: float) -> bool:
         """Wait until the hub has something to say; False when the time is over."""

@@ -15,28 +15,35 @@ from . import sse
 from .channels import check_channel
 from .exceptions import InvalidChannel
 from .hub import get_hub
-from .subscription import Subscription
+from .permissions import Holder
+from .subscription import VISITOR, Subscription
 
 CHANNELS_MAX = 10  # of one stream, as in django-eventstream
 
 
 class EventStreamResponse(StreamingHttpResponse):
     """
-    A response that streams ``channels`` from ``cursor`` on (None: from now on).
+    A response that streams ``channels`` from ``cursor`` on (None: from now on) to ``holder``.
 
     ``EventStreams`` takes it from the view and holds the stream without a thread. Under Django's
     own ASGI handler it works too, at the price of a thread for as long as it is open.
     """
 
-    def __init__(self, channels: Sequence[str], cursor: Mapping[str, int] | None) -> None:
+    def __init__(
+        self,
+        channels: Sequence[str],
+        cursor: Mapping[str, int] | None,
+        holder: Holder = VISITOR,
+    ) -> None:
         self.channels = channels
         self.cursor = cursor
+        self.holder = holder
         super().__init__(self._stream(), content_type="text/event-stream; charset=utf-8")
 
     @contextmanager
     def subscribed(self) -> Iterator[Subscription]:
         """Join the hub of the running event loop; the subscription's ``stream()`` is the body."""
-        subscription = Subscription(self.channels, self.cursor)
+        subscription = Subscription(self.channels, self.cursor, self.holder)
         with get_hub().joined(subscription):
             yield subscription
 
@@ -73,7 +80,7 @@ def events(request: HttpRequest, **kwargs: object) -> HttpResponseBase:
         if request.user.is_authenticated:
             return _refuse(403, _("You may not read this channel."))
         return _refuse(401, _("Log in to receive events."))
-    response = EventStreamResponse(channels, _cursor(request))
+    response = EventStreamResponse(channels, _cursor(request), Holder.of(request))
     add_default_headers(response, request)
     return response
 

@@ -11,6 +11,7 @@ from typing import Any
 import dj_database_url
 from environs import Env
 
+from notifications.conf import SETTINGS
 from project import security
 from project.redis_url import celery_broker_url, default_redis_url
 
@@ -119,6 +120,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Redis, live messages and tasks ---------------------------------------------------------------
 
 NOTIFICATIONS_REDIS_URL = REDIS_URL
+# Every other setting of the package may come from the environment, under its own name.
+for _name, _setting in SETTINGS.items():
+    _value = env.str(f"NOTIFICATIONS_{_name}", "")
+    if _value and _name != "REDIS_URL":
+        globals()[f"NOTIFICATIONS_{_name}"] = type(_setting.default)(_value)
 EVENTSTREAM_CHANNELMANAGER_CLASS = "notifications.eventstream.ChannelManager"
 EVENTSTREAM_STORAGE_CLASS = "notifications.eventstream.Storage"
 

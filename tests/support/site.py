@@ -142,6 +142,11 @@ class Site:
             self._visitors[username] = Visitor(self.base_url).login(username, password)
         return self._visitors[username].at(self.base_url)
 
+    def fresh_login(self, username: str) -> Visitor:
+        """Return the same person in another browser: a session of its own."""
+        password = "password" if username.startswith("user-") else username
+        return Visitor(self.base_url).login(username, password)
+
     def manage(self, *arguments: str) -> str:
         """Run `manage.py` as another process of this site, and return what it printed."""
         return _manage(self.env, *arguments)

@@ -1,8 +1,7 @@
 """
 ``manage.py serve``: the ASGI server, with a life cycle tied to that of the streams.
 
-A plain ``uvicorn project.asgi:application`` works as well, but waits for open streams when it is
-stopped, and starts without Redis.
+A plain ``uvicorn project.asgi:application`` works as well; it also starts without Redis.
 """
 
 import logging
@@ -22,6 +21,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
+from uvicorn.supervisors import Multiprocess
 
 from notifications.conf import conf
 from notifications.connections import masked_url
@@ -39,19 +39,13 @@ LAST_RESORT_SECONDS: Final = 4.8
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells the streams to end when the signal comes.
-
-    uvicorn itself waits for open responses first, and a stream is one that never ends.
-    """
+    """uvicorn's server, which ends in bounded time, also where a thread is stuck in a view."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.should_exit:
-            from notifications.asgi import drain
-
             last_resort = threading.Timer(LAST_RESORT_SECONDS, _exit_now)
             last_resort.daemon = True
             last_resort.start()
-            drain()
         super().handle_exit(sig, frame)
 
 
@@ -72,6 +66,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--uds", help="Listen on this Unix socket instead of host and port.")
         parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            help="Processes that share the port; one that dies is replaced (now: %(default)s).",
+        )
+        parser.add_argument(
             "--access-log", action="store_true", help="Log each request when its response starts."
         )
 
@@ -82,28 +82,35 @@ class Command(BaseCommand):
         _require_redis()
         application = _application()
         listener, address = _listen(options["host"], options["port"], options["uds"])
-        server = Server(
-            uvicorn.Config(
-                application,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                log_config=None,  # Django's LOGGING holds
-                access_log=options["access_log"],
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_graceful_shutdown=GRACEFUL_SECONDS,
-            )
+        config = uvicorn.Config(
+            application,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            log_config=None,  # Django's LOGGING holds
+            access_log=options["access_log"],
+            server_header=False,
+            backlog=BACKLOG,
+            workers=max(options["workers"], 1),
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # what follows says it all
         logger.info("Serving at %s", address)
         try:
-            server.run(sockets=[listener])
+            _run(config, listener)
         finally:
             if options["uds"]:
                 Path(options["uds"]).unlink(missing_ok=True)
-        if not server.started:
-            raise CommandError("The server could not start: see the lines above.")
+
+
+def _run(config: uvicorn.Config, listener: socket.socket) -> None:
+    if config.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    server = Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise CommandError("The server could not start: see the lines above.")
 
 
 def _require_redis() -> None:
@@ -121,15 +128,20 @@ def _require_redis() -> None:
         ) from error
 
 
-def _application() -> Any:
-    """Return the site's ASGI application, or raise ``CommandError`` where it refuses to load."""
+def _application() -> str:
+    """
+    Return the address of the site's ASGI application, as uvicorn's worker processes need it.
+
+    Raises ``CommandError`` where it refuses to load.
+    """
     name = getattr(settings, "ASGI_APPLICATION", None)
     if not name:
         raise CommandError("Set ASGI_APPLICATION in the settings: 'mysite.asgi.application'.")
     try:
-        return import_string(name)
+        import_string(name)
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
+    return ":".join(name.rsplit(".", 1))
 
 
 def _listen(host: str, port: int, uds: str | None) -> tuple[socket.socket, str]:
