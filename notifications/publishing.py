@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from . import storage
+from . import resets, storage
 from .channels import check_channel
 from .exceptions import InvalidMessage, PublishFailed
 from .messages import Draft, check_message, encode_data
@@ -78,8 +78,9 @@ def publish_on_commit(
     Publish after the current transaction commits, or at once outside one; never if it rolls back.
 
     ``data`` is checked and encoded now, so what can't be sent raises here, inside the transaction.
-    After the commit nothing is raised: the row is saved, and pages find it in their next snapshot.
-    Where Redis does not confirm, that is logged as an error.
+    After the commit nothing is raised. Where Redis does not confirm, that is logged as an error,
+    and the channel's streams are reset as soon as Redis takes messages again: the row is in their
+    snapshot.
     """
     publish_many_on_commit([Draft(channel, type, data, key, clear)], using=using)
 
@@ -92,6 +93,7 @@ def _publish_committed(items: list[Item]) -> None:
             storage.append_many(items)
     except PublishFailed as error:
         logger.error("What a committed change has to say was not published. %s", error)
+        resets.owe(channel for channel, *_ in items)
 
 
 def _item(draft: Draft) -> Item:

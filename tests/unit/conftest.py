@@ -5,7 +5,16 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
+from notifications import resets
 from tests.support.redis import RedisServer
+
+
+@pytest.fixture(autouse=True)
+def _no_debts() -> Iterator[None]:
+    """A test that took Redis away must not have its channels reset in the next one's Redis."""
+    yield
+    with resets._lock:
+        resets._channels.clear()
 
 
 @pytest.fixture

@@ -142,3 +142,31 @@ class TestOnCommit:
         with transaction.atomic():
             publish_on_commit(CHANNEL, "note", {})
         assert "was not published" in caplog.text
+
+    def test_what_was_committed_without_redis_is_told_by_a_reset_when_it_is_back(
+        self, live_redis, settings
+    ):
+        live_redis.kill()
+        with transaction.atomic():
+            publish_on_commit(CHANNEL, "note", {})
+            publish_on_commit("user-2", "note", {})
+        live_redis.start()
+        assert_reset_within(5, CHANNEL)
+        assert_reset_within(5, "user-2")
+
+    def test_what_was_committed_while_redis_refused_is_told_by_a_reset(self, redis_client):
+        publish(CHANNEL, "note", {})
+        redis_client.config_set("maxmemory", "1")
+        try:
+            publish_on_commit(CHANNEL, "note", {"n": 2})
+            time.sleep(1)
+        finally:
+            redis_client.config_set("maxmemory", "0")
+        assert_reset_within(5, CHANNEL)
+
+
+def assert_reset_within(seconds: float, channel: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not [m for m in storage.read(channel, 1).log if m.type == "stream-reset"]:
+        assert time.monotonic() < deadline, f"{channel} was not reset"
+        time.sleep(0.05)
