@@ -130,6 +130,15 @@ EVENTSTREAM_STORAGE_CLASS = "notifications.eventstream.Storage"
 
 CELERY_BROKER_URL = celery_broker_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Redis hands a message that nobody has acknowledged for this long to another worker: longer
+    # than the longest job, or it would run twice at the same time.
+    "visibility_timeout": 24 * 60 * 60,
+    # A page that queues a job must not hang with a Redis that does.
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
+}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True  # a job's result is a database row
 # A task's message stays queued until the task has ended: a worker that is stopped or killed loses

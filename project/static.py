@@ -6,6 +6,8 @@ for a site of this size, so that no further package (whitenoise, servestatic, bl
 A large site lets its front server hand out `STATIC_ROOT`, and then no such request comes here.
 """
 
+from typing import Any
+
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.exceptions import SuspiciousOperation
 from django.http import (
@@ -24,6 +26,10 @@ class StaticFiles(ASGIStaticFilesHandler):
     A browser keeps a file and asks each time whether it is still current (304 if so): names carry
     no version, so a longer life would show old styles after an update.
     """
+
+    def __init__(self, application: Any) -> None:
+        """Wrap any ASGI application (Django's annotation knows its own only)."""
+        super().__init__(application)
 
     def serve(self, request: HttpRequest) -> HttpResponse | FileResponse:
         try:

@@ -41,7 +41,8 @@ class LimitBody:
         self._max_bytes = max_bytes + MARGIN_BYTES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
+        # Whatever the method: Django stores the body of a GET just as well.
+        if scope["type"] != "http":
             await self._application(scope, receive, send)
         elif _announced(scope) > self._max_bytes:
             await self._refuse(scope, receive, send)
@@ -57,7 +58,8 @@ class LimitBody:
 
         async def send_open(message: Message) -> None:
             # Once a response has ended the server reads no more of the request.
-            await send({**message, "more_body": True} if "body" in message else message)
+            is_body = message["type"] == "http.response.body"
+            await send({**message, "more_body": True} if is_body else message)
 
         await self._application(refused, _no_body(), send_open)
         if not any(name == b"expect" for name, _ in scope["headers"]):

@@ -14,10 +14,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.text import Truncator
 
 from ..channels import user_channel
 from ..publishing import publish_on_commit
-from .models import TITLE_MAX_LENGTH, Job, State
+from .models import ERROR_MAX_LENGTH, TITLE_MAX_LENGTH, Job, State
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def create(*, owner_id: Any, title: str, task: str, result_template: str = "") -
     with transaction.atomic():
         job = Job.objects.create(
             owner_id=owner_id,
-            title=title[:TITLE_MAX_LENGTH],
+            title=_storable(title)[:TITLE_MAX_LENGTH],
             task=task,
             result_template=result_template,
         )
@@ -60,7 +61,7 @@ def fail(pk: UUID, error: str, **progress: Any) -> Job | None:
         (State.QUEUED, State.RUNNING),
         state=State.FAILED,
         finished=timezone.now(),
-        error=error,
+        error=Truncator(_storable(error)).chars(ERROR_MAX_LENGTH),
         **progress,
     )
 
@@ -91,7 +92,18 @@ def _say(job: Job) -> None:
 
 def _as_json(pk: UUID, result: Any) -> Any:
     try:
-        return json.loads(json.dumps(result, cls=DjangoJSONEncoder, allow_nan=False))
+        return _storable(json.loads(json.dumps(result, cls=DjangoJSONEncoder, allow_nan=False)))
     except (TypeError, ValueError):
         logger.warning("The result of job %s is not JSON and is kept as text", pk)
-        return str(result)
+        return _storable(str(result))
+
+
+def _storable(value: Any) -> Any:
+    """Return text, or JSON with text in it, without NUL characters, which PostgreSQL refuses."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value

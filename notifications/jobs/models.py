@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 TITLE_MAX_LENGTH = 200
 MESSAGE_MAX_LENGTH = 200
 UNIT_MAX_LENGTH = 20
+ERROR_MAX_LENGTH = 1000  # characters of an exception's text; it travels in a message
 
 
 class State(models.TextChoices):

@@ -34,22 +34,28 @@ _reporter: ContextVar["Reporter | None"] = ContextVar("carillon_reporter", defau
 
 
 class Reporter:
-    """Carries the progress of one running job to its owner, and now and then to its row."""
+    """
+    Carries the progress of one running job to its owner, and now and then to its row.
+
+    ``due`` is the moment (of ``time.monotonic``) before which nothing more should be said.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.due = 0.0
         self._progress: Progress | None = None
         self._rate = Rate()
         self._next_save = monotonic() + SAVE_SECONDS
         self._retry = 0.0
 
-    def follow(self, progress: "Progress") -> float:
-        """Report ``progress`` from now on, beginning with where it stands; see ``report``."""
+    def follow(self, progress: "Progress") -> None:
+        """Report ``progress`` from now on."""
         self._progress = progress
-        return self.report()
+        if monotonic() >= self.due:
+            self.report()
 
-    def report(self) -> float:
-        """Say where the job stands; return the moment before which nothing more should be said."""
+    def report(self) -> None:
+        """Say where the job stands."""
         job, now = self.job, monotonic()
         self._count()
         job.tick += 1
@@ -57,19 +63,18 @@ class Reporter:
         job.eta = None
         if job.rate and job.total is not None and job.total >= job.current:
             job.eta = (job.total - job.current) / job.rate
-        next_report = now + PUBLISH_SECONDS
+        self.due = now + PUBLISH_SECONDS
         try:
             if job.owner_id is not None:
                 publish(user_channel(job.owner_id), "job", job.as_event(), key=job.key)
             self._retry = 0.0
         except PublishFailed as error:
             self._retry = min(self._retry * 2 or RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS)
-            next_report = monotonic() + self._retry
+            self.due = monotonic() + self._retry
             logger.warning("Job %s goes on without being watched: %s", job.pk, error)
         if now >= self._next_save:
             self._save()
             self._next_save = monotonic() + SAVE_SECONDS
-        return next_report
 
     def fields(self) -> dict[str, Any]:
         """The progress as fields of the row, for the job's last state."""
@@ -128,18 +133,16 @@ class Progress:
     The count never goes back. Between two messages a call costs less than a microsecond.
     """
 
-    __slots__ = ("_current", "_next", "_reporter", "_total")
+    __slots__ = ("_current", "_reporter")
 
     def __init__(self, total: int | None = None, *, unit: str = "", message: str = "") -> None:
         self._current = 0
-        self._total = total
-        self._next = 0.0
         self._reporter = _reporter.get()
         if self._reporter is not None:
             job = self._reporter.job
             job.total = total
             job.unit, job.message = unit[:UNIT_MAX_LENGTH], message[:MESSAGE_MAX_LENGTH]
-            self._next = self._reporter.follow(self)
+            self._reporter.follow(self)
 
     @property
     def current(self) -> int:
@@ -154,5 +157,5 @@ class Progress:
         if current <= self._current:
             return
         self._current = current
-        if self._reporter is not None and monotonic() >= self._next:
-            self._next = self._reporter.report()
+        if self._reporter is not None and monotonic() >= self._reporter.due:
+            self._reporter.report()

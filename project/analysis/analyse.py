@@ -1,4 +1,4 @@
-"""Analyse a file: what `sha256sum` and `wc -lw` say of it, its encoding, and its most frequent words."""
+"""Analyse a file: what `sha256sum` and `wc -lw` say of it, its encoding, its frequent words."""
 
 import hashlib
 from collections.abc import Callable
@@ -19,10 +19,10 @@ class Analysis:
     """What there is to say of a file.
 
     `lines` and `words` equal `LC_ALL=C.UTF-8 wc -lw` for any bytes (limits: see `WordCount`).
-    `longest_line` is in characters, in bytes where the encoding is `binary`. `encoding` is named as in
-    `TextDecoder`. `frequent_words` holds up to 20 pairs of a case-folded word and its count (what
-    a word is: see `FrequentWords`), none of a binary file; `frequent_words_exact` is False where so
-    many different words came that the list can't be proven.
+    `longest_line` is in characters, in bytes where the encoding is `binary`. `encoding` is named
+    as in `TextDecoder`. `frequent_words` holds up to 20 pairs of a case-folded word and its count
+    (what a word is: see `FrequentWords`), none of a binary file; `frequent_words_exact` is False
+    where so many different words came that the list can't be proven.
     """
 
     size: int
@@ -39,7 +39,7 @@ def analyse(file: BinaryIO, progress: Callable[[int], object] | None = None) -> 
     """Read `file` from where it stands to its end, once, in chunks of 1 MiB.
 
     `progress` is called with the number of bytes read after each chunk. Memory stays bounded (some
-    tens of MiB) whatever the file consists of: one line without an end, nothing but different words.
+    tens of MiB) whatever the file consists of: one line without an end, words that all differ.
     """
     size = 0
     digest = hashlib.sha256()

@@ -27,8 +27,9 @@ class FrequentWords:
     """Counts the words of a text fed in pieces of any size.
 
     A word is an unbroken run of letters, digits and combining marks (Unicode's categories L, N and
-    M); anything else stands between words: `don't` is two, `snake_case` is two. Upper and lower case
-    are the same (Unicode case folding). Of a word longer than `WORD_CHARACTERS`, only that much counts.
+    M); anything else stands between words: `don't` is two, `snake_case` is two. Upper and lower
+    case are the same (Unicode case folding). Of a word longer than `WORD_CHARACTERS`, only that
+    much counts.
 
     Memory is bounded by lossy counting: when too many different words have come, the rarest are
     forgotten. What was forgotten can have been there `_forgotten` times at most, and so can a word
@@ -55,7 +56,7 @@ class FrequentWords:
     def most_common(self, number: int) -> tuple[list[tuple[str, int]], bool]:
         """Return the `number` most frequent words with their counts, and whether that is exact.
 
-        The most frequent stands first; words equally frequent stand in the order of their characters.
+        The most frequent stands first; words equally frequent in the order of their characters.
         """
         counts = self._counts
         top = nsmallest(number, counts.items(), key=lambda item: (-item[1], item[0]))
@@ -108,7 +109,7 @@ class FrequentWords:
         self._forgotten = limit
 
     def _bound(self, word: str) -> int:
-        """Say how often `word` may have come before it was counted: 0 while nothing was forgotten."""
+        """Say how often `word` may have come before it was counted."""
         return self._earlier.get(word, self._forgotten)
 
 

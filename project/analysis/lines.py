@@ -11,16 +11,16 @@ _LEAP_FROM = 64
 class LongestLine(Generic[Piece]):
     """Finds the length of the longest line of a stream fed in pieces of any size.
 
-    A line ends at a line feed; the line feed and a carriage return before it are not part of it. The
-    length is in whatever the pieces consist of: characters of a `str`, bytes of `bytes`.
+    A line ends at a line feed; the line feed and a carriage return before it are not part of it.
+    The length is in whatever the pieces consist of: characters of a `str`, bytes of `bytes`.
 
-    Once a long line is known, only a longer one matters: the search leaps that many places ahead and
-    looks back for a line feed, so long lines cost next to nothing.
+    Once a long line is known, only a longer one matters: the search leaps that many places ahead
+    and looks back for a line feed, so long lines cost next to nothing.
     """
 
     def __init__(self, feed: Piece, carriage_return: Piece) -> None:
-        self._feed = feed
-        self._return = carriage_return
+        self._feed: Piece = feed
+        self._return: Piece = carriage_return
         self._longest = 0
         self._open = 0  # the length so far of the line that isn't over
         self._returned = False  # whether it ends in a carriage return for now

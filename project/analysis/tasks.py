@@ -12,6 +12,10 @@ from project.analysis import uploads
 from project.analysis.analyse import analyse
 
 
+class FileUnreadable(Exception):
+    """The uploaded file is gone, or the disk doesn't give it."""
+
+
 @shared_task(base=TrackedTask, result_template="analysis/result.html")
 def analyse_file(upload: str, name: str) -> dict[str, Any]:
     """Return the figures of the kept file `upload`, which people know as `name`, and remove it."""
@@ -21,6 +25,10 @@ def analyse_file(upload: str, name: str) -> dict[str, Any]:
         with path.open("rb") as file:
             progress = Progress(path.stat().st_size, unit="B", message=_("Reading"))
             figures = analyse(file, progress.update)
+    except OSError as error:
+        # Without its path, which the owner of the job has no business with.
+        reason = error.strerror or type(error).__name__
+        raise FileUnreadable(_("The uploaded file can't be read: %s") % reason) from error
     finally:
         uploads.discard(upload)
     return {"name": name, **asdict(figures), "seconds": round(time.monotonic() - started, 3)}

@@ -18,6 +18,7 @@ _MARKS = (
 _SAMPLE_BYTES = 1 << 16  # what the guess looks at: some 0.1 s of work
 # So many sequences of UTF-8 before the first mistake are no accident: it is damaged UTF-8.
 _SEQUENCES_OF_UTF8 = 16
+_ASCII_SAMPLE = b"\n 09AZaz"
 # Control characters that no text has; as in file(1), except for the C1 controls.
 _NO_TEXT = bytes([*range(0x07), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 
@@ -26,16 +27,17 @@ class TextDecoder:
     """Turns a file, fed in pieces, into text, and names its encoding.
 
     - A byte order mark says it all: `utf-8-sig`, `utf-16-le`, …
-    - Without one, `us-ascii` as long as no byte is beyond ASCII, then `utf-8` as long as the bytes are
-      strictly that.
-    - At the first bytes that aren't, charset-normalizer guesses from a sample of the piece in hand,
-      and the guess holds from there on. Where much proper UTF-8 came before, the file is taken for
-      damaged and is `unknown-8bit`, read as UTF-8 with its bad bytes replaced.
+    - Without one, `us-ascii` as long as no byte is beyond ASCII, then `utf-8` as long as the bytes
+      are strictly that.
+    - At the first bytes that aren't, charset-normalizer guesses from a sample of the piece in hand
+      (so a piece shouldn't be small), and the guess holds from there on. Where much proper UTF-8
+      came before, the file is taken for damaged and is `unknown-8bit`, read as UTF-8 with its bad
+      bytes replaced.
     - A NUL outside UTF-16 and UTF-32 makes a file `binary`, and so do bytes that no encoding fits,
       or that come with control characters.
 
-    `feed` returns None once the file is known to be binary. The guess is made once per file at most;
-    the decoder holds a sample besides the piece it is given.
+    `feed` returns None once the file is known to be binary. The guess is made once per file at
+    most; the decoder holds a sample besides the piece it is given.
     """
 
     def __init__(self) -> None:
@@ -59,13 +61,13 @@ class TextDecoder:
                 return piece.decode("ascii")
             self.encoding = "utf-8"
             self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
-        return self._decode(piece, final=False)
+        return self._decode(self._decoder, piece, final=False)
 
     def finish(self) -> str | None:
-        """Return the text still held back: something only where the file ends within a character."""
-        if self.encoding == BINARY or self._decoder is None:
-            return "" if self.encoding != BINARY else None
-        return self._decode(b"", final=True)
+        """Return the text still held back: some only where the file ends within a character."""
+        if self.encoding == BINARY:
+            return None
+        return "" if self._decoder is None else self._decode(self._decoder, b"", final=True)
 
     def _read_mark(self, piece: bytes) -> bytes:
         for mark, name, codec in _MARKS:
@@ -75,11 +77,12 @@ class TextDecoder:
                 return piece[len(mark) :]
         return piece
 
-    def _decode(self, piece: bytes, *, final: bool) -> str | None:
-        assert self._decoder is not None
-        held = self._decoder.getstate()[0] if self._strict else b""
+    def _decode(
+        self, decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool
+    ) -> str | None:
+        held = decoder.getstate()[0] if self._strict else b""
         try:
-            text = self._decoder.decode(piece, final)
+            text = decoder.decode(piece, final)
         except UnicodeDecodeError as error:
             if self.encoding != "utf-8":
                 return self._give_up()
@@ -106,19 +109,20 @@ class TextDecoder:
         self._decoder = codecs.getincrementaldecoder(codec)("replace")
         return self._decoder.decode(piece, final)
 
-    def _give_up(self) -> None:
+    def _give_up(self) -> str | None:
         self.encoding = BINARY
         self._decoder = None
         self._sample = b""
+        return None
 
 
 def _sequences(text: str) -> int:
-    """Count the characters beyond ASCII, roughly and cheaply: a run of them counts once at least."""
+    """Count the bytes that continue a character of UTF-8: one at least per character not ASCII."""
     return len(text.encode("utf-8")) - len(text)
 
 
 def _sample(piece: bytes, mistake: int) -> bytes:
-    """Cut the sample to guess from: whole lines from the one with the mistake on, if they are short."""
+    """Cut the sample to guess from: whole lines, if short, from the one with the mistake on."""
     start = piece.rfind(b"\n", 0, mistake) + 1
     start = max(start, mistake - _SAMPLE_BYTES // 2)
     sample = piece[start : start + _SAMPLE_BYTES]
@@ -130,7 +134,9 @@ def _sample(piece: bytes, mistake: int) -> bytes:
 def _guess(sample: bytes) -> str:
     if len(sample) != len(sample.translate(None, _NO_TEXT)):
         return BINARY
-    best = from_bytes(sample).best()
-    if best is None:
-        return BINARY
-    return codecs.lookup(best.encoding).name
+    for match in from_bytes(sample):  # the likeliest first
+        codec = codecs.lookup(match.encoding)
+        # Not EBCDIC and its like: what came so far was ASCII, or nothing.
+        if codec.decode(_ASCII_SAMPLE)[0] == _ASCII_SAMPLE.decode():
+            return codec.name
+    return BINARY

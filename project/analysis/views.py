@@ -42,13 +42,18 @@ def home(request: HttpRequest) -> HttpResponse:
         large = form.has_error("file", "too_large")
         return _answer(request, form, 413 if large else 400)
     try:
+        # The queue is in the same Redis. Where that hangs, asking the broker too would take long.
+        if not request.live.available:  # type: ignore[attr-defined]
+            raise QueueUnavailable
         job = start(form, request.user)
     except QueueUnavailable:
         form.add_error(None, _("The file can't be taken just now. Try again in a moment."))
         return _answer(request, form, 503)
     if _wants_json(request):
         return JsonResponse({"url": job.get_absolute_url()}, status=201)
-    return redirect(job, permanent=False)
+    response = redirect(job)
+    response.status_code = 303  # whatever came, what follows is a GET
+    return response
 
 
 def start(form: UploadForm, owner: object) -> Job:

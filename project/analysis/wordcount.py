@@ -35,8 +35,9 @@ class WordCount:
     Equal to `LC_ALL=C.UTF-8 wc -lw` of GNU coreutils up to 9.4, whatever the bytes are:
 
     - a line is a line feed;
-    - a word is a run between spaces in which at least one character is printable. Control characters,
-      unassigned code points and bytes that are no UTF-8 neither make a word nor end one;
+    - a word is a run between spaces in which at least one character is printable. Control
+      characters, unassigned code points and bytes that are no UTF-8 neither make a word nor end
+      one;
     - a space is what iswspace() calls one and is printable, or one of wc's no-break spaces
       (U+00A0, U+2007, U+202F, U+2060).
 
@@ -91,8 +92,9 @@ def _classify(text: str) -> bytes:
 
 @cache
 def _unseen_or_astral() -> re.Pattern[str]:
-    # The code points above U+FFFF stand in one range and are looked at one by one when met: hundreds
-    # of ranges there would slow the match of every other character, which finds these by a table.
+    # The code points above U+FFFF stand in one range and are looked at one by one when met:
+    # hundreds of ranges there would slow the match of every other character, for which `re` has a
+    # table.
     unseen = character_ranges(lambda character: not _is_printable(character), 0x80, 0xFFFF)
     return re.compile(f"[{unseen}\U00010000-{chr(sys.maxunicode)}]+")
 

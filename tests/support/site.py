@@ -89,8 +89,12 @@ class Site:
         self.engine = engine
         self.var_dir = Path(tempfile.mkdtemp(prefix="carillon-site-"))
         self._databases = databases
-        self.database_url = databases.create(engine, self.var_dir)
-        self.redis = RedisServer()
+        try:
+            self.database_url = databases.create(engine, self.var_dir)
+            self.redis = RedisServer()
+        except BaseException:
+            shutil.rmtree(self.var_dir, ignore_errors=True)
+            raise
         self.env = environment(
             VAR_DIR=str(self.var_dir),
             DATABASE_URL=self.database_url,

@@ -112,3 +112,19 @@ def test_a_long_title_is_cut(owner):
     job = lifecycle.create(owner_id=owner.pk, title="x" * 500, task="t")
     job.refresh_from_db()
     assert len(job.title) == 200
+
+
+def test_a_long_error_is_cut_so_that_it_fits_a_message(job, owner):
+    lifecycle.start(job.pk)
+    lifecycle.fail(job.pk, "x" * 100_000)
+    job.refresh_from_db()
+    assert (job.state, len(job.error)) == (State.FAILED, 1000)
+    assert said(owner)[-1] == ("failed", 3)
+
+
+def test_nul_characters_reach_no_database(job):
+    lifecycle.start(job.pk)
+    lifecycle.succeed(job.pk, {"a\0": ["b\0", {"c": "\0"}]})
+    job.refresh_from_db()
+    assert "\0" not in str(job.result)
+    assert job.result == {"a\ufffd": ["b\ufffd", {"c": "\ufffd"}]}

@@ -4,6 +4,7 @@ const CALM_MS = 1_500; // a reconnection that succeeds within this is nobody's b
 
 customElements.define("connection-state", class extends HTMLElement {
   #timer = 0;
+  #state = ""; // what to show when the timer ends: each failed attempt says "connecting" again
 
   connectedCallback() {
     document.addEventListener("carillon:connection", this);
@@ -20,15 +21,17 @@ customElements.define("connection-state", class extends HTMLElement {
   }
 
   #plan(state) {
-    clearTimeout(this.#timer);
     if (!state) return;
-    if (state === "live") this.#show(state);
-    else this.#timer = setTimeout(() => this.#show(state), CALM_MS);
+    this.#state = state;
+    if (state === "live") this.#show();
+    else this.#timer ||= setTimeout(() => this.#show(), CALM_MS);
   }
 
-  #show(state) {
-    if (this.dataset.state === state) return;
-    this.dataset.state = state;
-    this.textContent = this.dataset[state];
+  #show() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    if (this.dataset.state === this.#state) return;
+    this.dataset.state = this.#state;
+    this.textContent = this.dataset[this.#state];
   }
 });

@@ -55,8 +55,7 @@ async function fetchPage() {
   const response = await fetch(location.href, { cache: "no-store" });
   if (response.status >= 500) throw new Error(response.statusText);
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-  // Somebody else's page, or the login: what stands here is not this reader's any more.
-  // An error (the job is gone) has no snapshot to take, so the reader sees it whole.
+  // An error (the job is gone), the login or another's page: the reader gets it whole.
   if (!response.ok || fresh.documentElement.dataset.user !== document.documentElement.dataset.user) {
     location.reload();
     return null;

@@ -1,21 +1,22 @@
 // The page's one EventSource.
 //
 // `<html data-stream-url data-cursor data-stream-types>` says where it is, from where to follow and
-// which types of message to hand on. The browser reconnects by itself with Last-Event-ID; this adds
-// what it leaves out: a stream that was refused, one that has gone silent, a page that was away.
+// what to hand on. The browser reconnects by itself; this adds what it leaves out: a stream that was
+// refused, one that has gone silent, a page that was away.
 
 import { dispatch, refreshSnapshot } from "./snapshot.js";
 
 const SILENCE_MS = 50_000; // two keep-alives, 20 s apart, and some
 const RETRY_FIRST_MS = 1_000;
 const RETRY_LAST_MS = 60_000;
-const HIDDEN_MS = 60_000; // a browser has six connections per HTTP/1.1 host for all of its tabs
+const SPREAD_MS = 2_000; // all pages are back at once
+const HIDDEN_MS = 60_000; // all tabs share six connections of HTTP/1.1
 
 class Stream {
   #page = document.documentElement;
   #url = new URL(this.#page.dataset.streamUrl, location.href);
   #cursor = this.#page.dataset.cursor;
-  #types = (this.#page.dataset.streamTypes ?? "").split(" ").filter(Boolean);
+  #types = this.#page.dataset.streamTypes.split(" ");
   #source = null;
   #refusals = 0;
   #silence = 0;
@@ -53,7 +54,11 @@ class Stream {
       act?.(event);
     });
     on("stream-open", () => this.#say("live"));
-    on("stream-live", () => this.#say("live"));
+    on("stream-live", () => {
+      this.#say("live");
+      // What was saved while Redis was away, nobody could publish.
+      setTimeout(refreshSnapshot, Math.random() * SPREAD_MS);
+    });
     on("stream-paused", () => this.#say("paused"));
     on("stream-reset", refreshSnapshot);
     on("stream-error", () => this.#refused());
@@ -84,7 +89,7 @@ class Stream {
     this.#silence = setTimeout(() => this.#open(), SILENCE_MS);
   }
 
-  /** The server won't stream for now. Until it does, the page keeps up by fetching itself. */
+  /** The server won't stream. Until it does, the page keeps up by fetching itself. */
   #refused() {
     this.#close();
     this.#say("offline");
@@ -101,7 +106,7 @@ class Stream {
     try {
       data = JSON.parse(text);
     } catch {
-      console.warn(`carillon: a ${type} message is not JSON and is left out`);
+      console.warn(`carillon: a ${type} message is not JSON`);
       return;
     }
     dispatch(type, data);
@@ -114,5 +119,3 @@ class Stream {
 }
 
 if (document.documentElement.dataset.streamUrl) new Stream();
-
-export { refreshSnapshot };
