@@ -267,6 +267,8 @@ class Hub:
         logger.warning("Streams are paused until Redis is back: %s", error)
         for channel in self._channels.values():
             channel.ready = False
+            channel.stash.clear()  # Redis may come back without them; the log has the others
+            channel.overrun = False
         for subscription in self._subscriptions:
             subscription.pause()
 
@@ -306,6 +308,7 @@ class Hub:
                 page = await storage.aread(channel.name, channel.log_head)
             if channel.log_head is not None:
                 if not page.proven:
+                    await storage.amark_lost(channel.name, channel.log_head)
                     self._reset(channel, page)
                 for message in storage.in_order(page, channel.seen):
                     self._pass_on(channel, message)

@@ -5,21 +5,28 @@ A channel has three keys, joined by a hash tag so that one script may touch them
 
     notifications:{user-42}:log      stream: its log messages, entry ``<id>-0``, one field ``m``
     notifications:{user-42}:latest   hash: the newest message of each key
-    notifications:{user-42}:head     hash: ``id``, the last id given; ``log``, that of the log
+    notifications:{user-42}:head     hash: ``id``, the last id given; ``log``, that of the log;
+                                     ``lost``, the last id that Redis is known to have forgotten
 
 and one Pub/Sub channel, ``notifications:{user-42}``. In all of them a message is the same five
 lines: id, prev, key, type, data.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import redis.asyncio
+from redis.exceptions import ResponseError
+
 from .conf import conf
 from .connections import async_client, redis_errors, sync_client
 from .exceptions import PublishFailed
 from .messages import Message
+
+logger = logging.getLogger(__name__)
 
 PAGE_LENGTH: Final = 500  # log messages read at once: at most 32 MB, mostly under 200 KB
 
@@ -69,8 +76,8 @@ return id
 # Everything that a reader needs, as of one moment. The cursor itself is read along, if it is in
 # the log, since that proves it.
 READ: Final = """
-local known = redis.call('HMGET', KEYS[3], 'id', 'log')
-local reply = {known[1] or '0', known[2] or '0', redis.call('HVALS', KEYS[2])}
+local known = redis.call('HMGET', KEYS[3], 'id', 'log', 'lost')
+local reply = {known[1] or '0', known[2] or '0', known[3] or '0', redis.call('HVALS', KEYS[2])}
 if ARGV[1] ~= '' then
   for _, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])) do
     table.insert(reply, entry[2][2])
@@ -89,6 +96,15 @@ if redis.call('HSETNX', KEYS[1], 'log', moment) == 1 then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
 return redis.call('HGET', KEYS[1], 'log')
+"""
+
+
+# Whoever was away when Redis went back to an older state can't see that from the log: their cursor
+# is in it. A hub that knew a later id leaves word.
+MARK_LOST: Final = """
+local lost = tonumber(redis.call('HGET', KEYS[1], 'lost') or '0')
+if tonumber(ARGV[1]) > lost then redis.call('HSET', KEYS[1], 'lost', ARGV[1]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
 
@@ -238,12 +254,35 @@ async def aread(channel: str, after: int | None = None) -> Page:
         client = async_client()
         keys, args = _read_arguments(channel, after)
         reply = await client.register_script(READ)(keys, args)
-        if reply[1] == b"0":
-            await client.register_script(BEGIN)(
-                keys=[Keys.of(channel).head], args=[_head_retention()]
-            )
+        if reply[1] == b"0" and await _begin(client, channel):
             reply = await client.register_script(READ)(keys, args)
     return _page(channel, after, reply)
+
+
+async def _begin(client: "redis.asyncio.Redis", channel: str) -> bool:
+    """Give a channel a head; False where Redis takes no writes, and then its cursor is nothing."""
+    try:
+        await client.register_script(BEGIN)(keys=[Keys.of(channel).head], args=[_head_retention()])
+    except ResponseError as error:
+        logger.warning("%s has no head, since Redis takes no writes: %s", channel, error)
+        return False
+    return True
+
+
+async def amark_lost(channel: str, id: int) -> None:
+    """
+    Note that log messages up to ``id`` are gone, so that no older cursor is proven.
+
+    A Redis that takes no writes at that moment is passed over, with a warning: those who are
+    connected are reset all the same.
+    """
+    with redis_errors("A loss can't be noted"):
+        try:
+            await async_client().register_script(MARK_LOST)(
+                keys=[Keys.of(channel).head], args=[id, _head_retention()]
+            )
+        except ResponseError as error:
+            logger.warning("A loss on %s could not be noted: %s", channel, error)
 
 
 async def aheads(channels: Sequence[str]) -> list[int]:
@@ -279,7 +318,7 @@ def _read_arguments(channel: str, after: int | None) -> tuple[list[str], list[st
 
 
 def _page(channel: str, after: int | None, reply: list[Any]) -> Page:
-    head, log_head, latest, *entries = reply
+    head, log_head, lost, latest, *entries = reply
     log = [Message.unpack(channel, entry) for entry in entries]
     proven = after is None or (after > 0 and after == int(log_head))
     if after is not None and log:
@@ -288,6 +327,8 @@ def _page(channel: str, after: int | None, reply: list[Any]) -> Page:
             del log[0]
         elif log[0].prev == after and after > 0:
             proven = True
+    if after is not None and after < int(lost):
+        proven = False
     return Page(
         channel=channel,
         head=int(head),

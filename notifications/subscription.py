@@ -86,7 +86,11 @@ class Subscription:
     def push(self, item: Frame | Reset) -> None:
         """Queue one message or reset."""
         if self._behind:
-            return  # the read of the log, which is to come, will find it
+            # The read of the log, which is to come, will find a message; not so a reset, since
+            # an older cursor may be in the log that Redis came back with.
+            if isinstance(item, Reset):
+                self._unknown.add(item.channel)
+            return
         self._buffer.append(item)
         if isinstance(item, Frame):
             self._size += len(item.wire)
@@ -159,7 +163,9 @@ class Subscription:
 
     def _fall_behind(self) -> None:
         self._behind = True
-        self._buffer.clear()
+        self._unknown.update(item.channel for item in self._buffer if isinstance(item, Reset))
+        # What the transport says of itself stays, or a stream would look paused for good.
+        self._buffer = [item for item in self._buffer if isinstance(item, bytes)]
         self._size = 0
 
     # From the log
@@ -167,8 +173,15 @@ class Subscription:
     async def _catch_up(self) -> AsyncGenerator[bytes]:
         """Send what the log has after the cursor; from its first read on, the buffer fills."""
         self._behind = False
+        reading = asyncio.create_task(self._read_all())
         try:
-            pages = [await self._read(name) for name in self.channels]
+            while not (await asyncio.wait([reading], timeout=PATIENCE_SECONDS))[0]:
+                if self._ended:
+                    return
+                # Not from the buffer: what is in it comes after what is being read.
+                yield KEEP_ALIVE if self._said_paused else PAUSED
+                self._said_paused = True
+            pages = reading.result()
             yield self._opening(pages) + b"".join(map(self._replay, pages))
             for name, page in zip(self.channels, pages, strict=True):
                 while page.more and not self._behind:
@@ -179,11 +192,16 @@ class Subscription:
         except RedisUnavailable:
             self._fall_behind()
             self._say_paused()
-            yield self._take()
+            yield self._take() or KEEP_ALIVE
             await asyncio.sleep(PATIENCE_SECONDS)
             return
+        finally:
+            reading.cancel()
         if self._said_paused and self._hub_ready:
             self.resume()
+
+    async def _read_all(self) -> list[storage.Page]:
+        return [await self._read(name) for name in self.channels]
 
     async def _read(self, name: str) -> storage.Page:
         return await storage.aread(name, self._cursor.get(name))

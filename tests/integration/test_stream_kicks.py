@@ -50,6 +50,10 @@ async def test_a_logout_ends_the_streams_in_both_processes(site):
 async def test_a_change_in_another_process_ends_the_streams_in_both(site, change):
     username = site.new_user()
     streams = await open_at_both(site, site.login(username))
-    code = f"from django.contrib.auth.models import User\nuser = User.objects.get(username={username!r})\n{change}"
+    code = f"""
+from django.contrib.auth.models import User
+user = User.objects.get(username={username!r})
+{change}
+"""
     await asyncio.to_thread(site.shell, code)
     assert await all_end(streams)

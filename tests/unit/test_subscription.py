@@ -361,6 +361,22 @@ async def test_garbage_on_the_channel_from_a_stranger_ends_no_stream(read, redis
     assert reader.data() == ["1"]
 
 
+async def test_a_redis_that_refuses_writes_pauses_nobody(read, redis_client):
+    reader = read()
+    await reader.until_type("stream-open")
+    redis_client.config_set("maxmemory", "1")
+    try:
+        late = read(channels=("user-2",))
+        await late.until_type("stream-open")
+        assert "stream-paused" not in reader.types() + late.types()
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    append(channel="user-2")
+    append(text="1")
+    await late.until_type("note")
+    await reader.until_type("note")
+
+
 # Coming and going
 
 
