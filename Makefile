@@ -10,7 +10,7 @@ STAMP_DEV   := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock clean system-packages
+.PHONY: help run test soak bench lint lock clean system-packages
 
 help: ## Show this list
 	@echo "make <target>, with these variables if you like: PYTHON=python3.13 VENV=.venv-3.13"
@@ -24,6 +24,12 @@ run: $(STAMP) ## Install and run the whole site as a demo; Ctrl-C stops it
 
 test: $(STAMP_DEV) system-packages ## Install what the tests need and run all of them
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(STAMP_DEV) system-packages ## Break everything for MINUTES (30) and check that nothing is lost
+	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
+
+bench: $(STAMP_DEV) ## Measure the site beside its peers, about 10 minutes; ARGS="--quick" or scenarios
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(STAMP_DEV) ## Check style, types, import directions and templates
 	$(BIN)/ruff check .
