@@ -1,0 +1,1 @@
+"""The servers that are measured, each a real process on loopback with a Redis of its own."""
