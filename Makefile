@@ -23,7 +23,7 @@ run: $(STAMP) ## Install and run the whole site as a demo; Ctrl-C stops it
 	@DEMO=$${DEMO-1} exec $(BIN)/python manage.py up
 
 test: $(STAMP_DEV) system-packages ## Install what the tests need and run all of them
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 lint: $(STAMP_DEV) ## Check style, types, import directions and templates
 	$(BIN)/ruff check .
