@@ -56,7 +56,7 @@ class Process:
 
     @property
     def output(self) -> str:
-        return self.log.read_text(errors="replace")
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def wait_for_output(self, text: str, seconds: float = 30.0) -> str:
         """Return the first line with `text`, as soon as it is there."""

@@ -15,9 +15,8 @@ from tests.support.processes import ROOT, Process, environment
 from tests.support.redis import RedisServer
 from tests.support.visitor import Visitor
 
-ACCOUNTS = (
-    40  # "user-1" and so on: each test takes fresh ones, so that tests don't see each other's data
-)
+# "user-1" and so on: each test takes fresh ones, so that tests don't see each other's data.
+ACCOUNTS = 1000
 
 # Making a password's hash takes long on purpose. All of these accounts share one: the password is
 # "password".
