@@ -224,10 +224,19 @@ class Hub:
                 self._listener = self._tasks = None
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` beside the listener; a failure of either ends both."""
-        if self._tasks is None:
-            raise RuntimeError("There is no connection to work beside.")
-        self._tasks.create_task(work)
+        """
+        Run ``work`` beside the listener; a failure of either ends both.
+
+        Without a connection, or beside one that is ending, it is left undone: the next one begins
+        by subscribing to every channel and reading each.
+        """
+        try:
+            if self._tasks is not None:
+                self._tasks.create_task(work)
+                return
+        except RuntimeError:
+            pass  # the group is shutting down
+        work.close()
 
     async def _listen(self, listener: Listener) -> None:
         kick_name = storage.kick_name()
