@@ -12,6 +12,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Coroutine, Iterator
+from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -43,6 +44,9 @@ BATCH_LENGTH = 200
 
 # Messages kept while a channel is being read; beyond them it is read once more instead.
 STASH_LENGTH = 1000
+
+# How often streams are looked at for a keep-alive that is due and for a client that takes nothing.
+TICK_SECONDS = 1.0
 
 LIMIT_RETRY_MS = 60_000  # for a stream that was one too many
 
@@ -131,7 +135,7 @@ class Hub:
             channel.subscriptions.add(subscription)
         self._resume_if_ready(subscription)
         if not self._tasks_for_life:
-            for work in (self._run(), self._sweep_now_and_then()):
+            for work in (self._run(), self._tick(), self._sweep_now_and_then()):
                 self._tasks_for_life.append(asyncio.create_task(work))
         elif new and self._listener is not None:
             self._spawn(self._listener.subscribe(new))
@@ -192,6 +196,13 @@ class Hub:
         for stream, claim in claims.items():
             if claim in gone:
                 stream.refuse("forbidden", "You may no longer read this.")
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now, keep_alive, stall = monotonic(), conf.keep_alive_seconds, conf.stall_seconds
+            for stream in self._subscriptions:
+                stream.tick(now, keep_alive, stall)
 
     # The connection
 

@@ -9,6 +9,7 @@ the channel percent-encoded.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from .messages import Message
@@ -68,7 +69,12 @@ def id_line(cursor: Mapping[str, int]) -> bytes:
 
 def format_cursor(cursor: Mapping[str, int]) -> str:
     """Return ``channel:id[,channel:id]``."""
-    return ",".join(f"{quote(channel, safe='')}:{id}" for channel, id in cursor.items())
+    return ",".join(f"{_quoted(channel)}:{id}" for channel, id in cursor.items())
+
+
+@lru_cache(maxsize=16_384)
+def _quoted(channel: str) -> str:
+    return quote(channel, safe="")
 
 
 def parse_cursor(text: str) -> dict[str, int]:

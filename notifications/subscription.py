@@ -5,7 +5,8 @@ A subscription: one stream's place in the hub, from its cursor through the log t
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from time import monotonic
 from typing import Final
 
 from . import sse, storage
@@ -52,9 +53,12 @@ class Subscription:
         "_said_paused",
         "_size",
         "_unknown",
+        "_waiting_since",
         "_wake",
         "channels",
+        "cut_off",
         "holder",
+        "sending_since",
     )
 
     def __init__(
@@ -81,7 +85,12 @@ class Subscription:
         self._opened = False
         self._said_paused = False
         self._ended = False
+        self._waiting_since = monotonic()
         self._wake = asyncio.Event()
+        # Set by whoever writes to the socket: since when it has not taken the last chunk, and what
+        # ends a socket that takes nothing.
+        self.sending_since: float | None = None
+        self.cut_off: Callable[[], None] = self.end
 
     def push(self, item: Frame | Reset) -> None:
         """Queue one message or reset."""
@@ -111,6 +120,23 @@ class Subscription:
             self._buffer.append(LIVE)
         self._wake.set()
 
+    def tick(self, now: float, keep_alive_seconds: float, stall_seconds: float) -> None:
+        """
+        Do what is due at ``now`` (of ``time.monotonic``); the hub calls it each second.
+
+        So an open stream needs no timer of its own, and a message to it starts and stops none.
+        """
+        if self.sending_since is not None:
+            if now - self.sending_since > stall_seconds:
+                self.cut_off()
+            return
+        silence = now - self._waiting_since
+        if not self._opened and not self._said_paused and silence >= PATIENCE_SECONDS:
+            self._say_paused()
+        elif silence >= keep_alive_seconds and not self._buffer:
+            self._buffer.append(KEEP_ALIVE)
+            self._wake.set()
+
     def end(self, *, retry_ms: int | None = None) -> None:
         """End the stream; what is buffered goes out first, then when the client may come back."""
         if not self._ended:
@@ -138,22 +164,11 @@ class Subscription:
                     yield chunk
             elif chunk := self._take():
                 yield chunk
-            elif self._opened or self._said_paused:
-                if not await self._woken(conf.keep_alive_seconds):
-                    yield KEEP_ALIVE
-            elif not await self._woken(PATIENCE_SECONDS):
-                self._say_paused()
-        yield self._take()
-
-    async def _woken(self, seconds: float) -> bool:
-        """Wait until the hub has something to say; False when the time is over."""
-        try:
-            async with asyncio.timeout(seconds):
+            else:
+                self._waiting_since = monotonic()
                 await self._wake.wait()
-        except TimeoutError:
-            return False
-        self._wake.clear()
-        return True
+                self._wake.clear()
+        yield self._take()
 
     def _say_paused(self) -> None:
         if not self._said_paused:

@@ -104,7 +104,9 @@ def site(request: pytest.FixtureRequest, databases: _LazyDatabases) -> Iterator[
     Take fresh users (`site.login()`, `site.new_user()`), and break nothing: `make_site` is for
     that.
     """
-    site = Site(databases[request.param], request.param, webs=2, workers=1)
+    # Some tests count what dozens of streams of one user get.
+    env = {"NOTIFICATIONS_STREAMS_PER_USER": "200"}
+    site = Site(databases[request.param], request.param, webs=2, workers=1, env=env)
     yield site
     site.close()
 
