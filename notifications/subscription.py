@@ -85,7 +85,7 @@ class Subscription:
         self._opened = False
         self._said_paused = False
         self._ended = False
-        self._waiting_since = monotonic()
+        self._waiting_since: float | None = None  # with nothing to send
         self._wake = asyncio.Event()
         # Set by whoever writes to the socket: since when it has not taken the last chunk, and what
         # ends a socket that takes nothing.
@@ -130,6 +130,8 @@ class Subscription:
             if now - self.sending_since > stall_seconds:
                 self.cut_off()
             return
+        if self._waiting_since is None:
+            return  # reading the log, which says for itself how that goes
         silence = now - self._waiting_since
         if not self._opened and not self._said_paused and silence >= PATIENCE_SECONDS:
             self._say_paused()
@@ -168,6 +170,7 @@ class Subscription:
                 self._waiting_since = monotonic()
                 await self._wake.wait()
                 self._wake.clear()
+                self._waiting_since = None
         yield self._take()
 
     def _say_paused(self) -> None:
