@@ -196,7 +196,9 @@ async def test_open_streams_have_no_threads(site):
         for stream in streams_of(site, visitor, 100):
             await stack.enter_async_context(stream)
             await stream.wait_for_type("stream-open")
-        assert [threads_of(web.pid) for web in site.webs] == before
+        # The pool that runs views may not have been full before, and sweeps have a thread.
+        after = [threads_of(web.pid) for web in site.webs]
+        assert all(now - then < 10 for now, then in zip(after, before, strict=True)), after
 
 
 async def test_a_message_is_delivered_within_a_moment(site):
