@@ -68,7 +68,9 @@ class EventStreams:
             response = await loop.run_in_executor(self._threads, self._handler.respond, scope)
             await send(_start(response))
             if isinstance(response, EventStreamResponse):
-                await _hold(response, receive, send)
+                subscription = response.subscription()
+                del response  # and with it the request, its session and its user
+                await _hold(subscription, receive, send)
             else:
                 await send({"type": "http.response.body", "body": response.content})  # type: ignore[attr-defined]
         else:
@@ -163,9 +165,9 @@ async def _refuse_one_too_many(send: Send) -> None:
     await send({"type": "http.response.body", "body": b"Too many streams are open here.\n"})
 
 
-async def _hold(response: EventStreamResponse, receive: Receive, send: Send) -> None:
+async def _hold(subscription: Subscription, receive: Receive, send: Send) -> None:
     """Send the stream until it ends, or the client has gone."""
-    with response.subscribed() as subscription:
+    with get_hub().joined(subscription):
         subscription.cut_off = partial(_abort, send)
         watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
         try:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,12 +21,12 @@ from redis.exceptions import RedisError
 
 from . import storage
 from .conf import conf
-from .connections import close_async_clients
 from .exceptions import RedisUnavailable
-from .listener import Listener
+from .listener import Heard, Listener
 from .messages import Message
+from .multiplexer import close_multiplexers
 from .permissions import Claim, session_digest, withdrawn
-from .sse import Frame, Reset
+from .sse import Batch, Frame, Reset
 from .subscription import Subscription
 
 logger = logging.getLogger(__name__)
@@ -38,10 +38,6 @@ RECONNECT_LAST_SECONDS = 2.0
 # A connection that gives no sign for this long is asked, and after as long again given up.
 SILENCE_SECONDS = 5
 
-# Messages taken from Redis before streams get their turn to write: what waits for a stream is
-# joined into one write, so a burst gets cheaper and no stream starves.
-BATCH_LENGTH = 200
-
 # Messages kept while a channel is being read; beyond them it is read once more instead.
 STASH_LENGTH = 1000
 
@@ -50,17 +46,24 @@ TICK_SECONDS = 1.0
 
 LIMIT_RETRY_MS = 60_000  # for a stream that was one too many
 
-# Channels read from Redis at the same time.
-SYNC_CONCURRENCY = 8
-
 
 class Channel:
     """What the hub knows of one channel: who listens, and how far it has passed messages on."""
 
-    __slots__ = ("log_head", "name", "overrun", "ready", "seen", "stash", "subscriptions")
+    __slots__ = (
+        "live_name",
+        "log_head",
+        "name",
+        "overrun",
+        "ready",
+        "seen",
+        "stash",
+        "subscriptions",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.live_name = storage.live_name(name)
         self.subscriptions: set[Subscription] = set()
         self.log_head: int | None = None  # id of the last log message; None before the first read
         self.seen = 0  # the last id passed on, of either kind
@@ -75,7 +78,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._channels: dict[str, Channel] = {}
-        self._by_live_name: dict[str, Channel] = {}
+        self._by_live_name: dict[bytes, Channel] = {}
         self._subscriptions: set[Subscription] = set()
         # In the order in which they came, so that the first is the oldest.
         self._by_user: dict[str, dict[Subscription, None]] = {}
@@ -84,7 +87,6 @@ class Hub:
         # These two stand while there is a connection; its tasks end with it.
         self._listener: Listener | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._sync_slots = asyncio.Semaphore(SYNC_CONCURRENCY)
 
     # Subscriptions come and go
 
@@ -113,7 +115,7 @@ class Hub:
         for task in self._tasks_for_life:
             task.cancel()
         await asyncio.gather(*self._tasks_for_life, return_exceptions=True)
-        await close_async_clients()
+        close_multiplexers()
 
     def _join(self, subscription: Subscription) -> None:
         self._subscriptions.add(subscription)
@@ -130,15 +132,15 @@ class Hub:
             channel = self._channels.get(name)
             if channel is None:
                 channel = self._channels[name] = Channel(name)
-                self._by_live_name[storage.live_name(name)] = channel
-                new.append(storage.live_name(name))
+                self._by_live_name[channel.live_name.encode()] = channel
+                new.append(channel.live_name)
             channel.subscriptions.add(subscription)
         self._resume_if_ready(subscription)
         if not self._tasks_for_life:
             for work in (self._run(), self._tick(), self._sweep_now_and_then()):
                 self._tasks_for_life.append(asyncio.create_task(work))
         elif new and self._listener is not None:
-            self._spawn(self._listener.subscribe(new))
+            self._listener.subscribe(new)
 
     def _leave(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)
@@ -154,10 +156,10 @@ class Hub:
             channel.subscriptions.remove(subscription)
             if not channel.subscriptions:
                 del self._channels[name]
-                del self._by_live_name[storage.live_name(name)]
-                gone.append(storage.live_name(name))
+                del self._by_live_name[channel.live_name.encode()]
+                gone.append(channel.live_name)
         if gone and self._listener is not None:
-            self._spawn(self._listener.unsubscribe(gone))
+            self._listener.unsubscribe(gone)
 
     def _end_oldest(self, own: dict[Subscription, None]) -> None:
         oldest = next(iter(own))
@@ -224,13 +226,14 @@ class Hub:
             delay = min(delay * 2, RECONNECT_LAST_SECONDS)
 
     async def _connect_and_listen(self) -> None:
-        async with Listener() as listener, asyncio.TaskGroup() as tasks:
+        async with Listener(self._hear) as listener, asyncio.TaskGroup() as tasks:
             self._listener, self._tasks = listener, tasks
             try:
-                await listener.subscribe([storage.kick_name(), *self._by_live_name])
+                names = [channel.live_name for channel in self._channels.values()]
+                listener.subscribe([storage.kick_name(), *names])
                 self._spawn(self._watch(listener))
                 self._spawn(self._compare_now_and_then())
-                await self._listen(listener)
+                await listener.lost()
             finally:
                 self._listener = self._tasks = None
 
@@ -249,26 +252,8 @@ class Hub:
             pass  # the group is shutting down
         work.close()
 
-    async def _listen(self, listener: Listener) -> None:
-        kick_name = storage.kick_name()
-        while True:
-            for _ in range(BATCH_LENGTH):
-                name, payload = await listener.hear()
-                if name == kick_name:
-                    if payload is not None:
-                        self._kick(payload)
-                    continue
-                channel = self._by_live_name.get(name)
-                if channel is None:
-                    continue  # its last stream has just closed
-                if payload is None:
-                    self._sync(channel)
-                else:
-                    self._receive(channel, Message.unpack(channel.name, payload))
-            await asyncio.sleep(0)
-
     async def _watch(self, listener: Listener) -> None:
-        while await listener.check():
+        while listener.ping():
             await asyncio.sleep(SILENCE_SECONDS)
         raise RedisUnavailable(f"Redis has been silent for {SILENCE_SECONDS} s")
 
@@ -294,27 +279,55 @@ class Hub:
 
     # Messages
 
-    def _receive(self, channel: Channel, message: Message) -> None:
-        if not channel.ready:
-            if len(channel.stash) < STASH_LENGTH:
+    def _hear(self, heard: Sequence[Heard]) -> None:
+        """Take what has come from Redis at once; each stream gets its part in one piece."""
+        messages: dict[Channel, list[Message]] = {}
+        for name, payload in heard:
+            channel = self._by_live_name.get(name)
+            if channel is None:
+                # A kick, or for a channel whose last stream has just closed.
+                if payload is not None and name == storage.kick_name().encode():
+                    self._kick(payload)
+            elif payload is None:
+                self._sync(channel)
+            else:
+                message = Message.unpack(channel.name, payload)
+                messages.setdefault(channel, []).append(message)
+        for channel, received in messages.items():
+            self._receive(channel, received)
+
+    def _receive(self, channel: Channel, messages: Sequence[Message]) -> None:
+        """Pass on what follows upon what is known; read the log where something is missing."""
+        proven: list[Message] = []
+        log_head, seen = channel.log_head, channel.seen
+        for message in messages:
+            if not channel.ready:
+                if len(channel.stash) < STASH_LENGTH:
+                    channel.stash.append(message)
+                else:
+                    channel.overrun = True
+            elif message.id <= seen:
+                pass  # a read of the log was faster
+            elif message.prev != log_head:
+                self._pass_on(channel, proven)
+                proven = []
+                self._sync(channel)
                 channel.stash.append(message)
             else:
-                channel.overrun = True
-        elif message.id <= channel.seen:
-            pass  # a read of the log was faster
-        elif message.prev != channel.log_head:
-            self._sync(channel)
-            channel.stash.append(message)
-        else:
-            self._pass_on(channel, message)
+                proven.append(message)
+                seen = message.id
+                if not message.key:
+                    log_head = message.id
+        self._pass_on(channel, proven)
 
-    def _pass_on(self, channel: Channel, message: Message) -> None:
-        channel.seen = message.id
-        if not message.key:
-            channel.log_head = message.id
-        frame = Frame.of(message)
+    def _pass_on(self, channel: Channel, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
+        batch = Batch([Frame.of(message) for message in messages])
+        channel.seen = batch.last
+        channel.log_head = batch.cursor or channel.log_head
         for subscription in channel.subscriptions:
-            subscription.push(frame)
+            subscription.push(batch)
 
     def _sync(self, channel: Channel) -> None:
         """Hold a channel's messages until what it has beyond those passed on has been read."""
@@ -324,14 +337,12 @@ class Hub:
     async def _read_on(self, channel: Channel) -> None:
         more = True
         while more:
-            async with self._sync_slots:
-                page = await storage.aread(channel.name, channel.log_head)
+            page = await storage.aread(channel.name, channel.log_head)
             if channel.log_head is not None:
                 if not page.proven:
                     await storage.amark_lost(channel.name, channel.log_head)
                     self._reset(channel, page)
-                for message in storage.in_order(page, channel.seen):
-                    self._pass_on(channel, message)
+                self._pass_on(channel, storage.in_order(page, channel.seen))
             # Else nothing was passed on yet: each stream reads the channel from its own cursor.
             more = page.more or channel.overrun
             if channel.overrun:
@@ -340,8 +351,7 @@ class Hub:
         channel.log_head, channel.seen = page.log_head, page.head
         channel.ready = True
         stash, channel.stash = channel.stash, []
-        for message in stash:
-            self._receive(channel, message)
+        self._receive(channel, stash)
         for subscription in channel.subscriptions:
             self._resume_if_ready(subscription)
 

@@ -7,9 +7,9 @@ the channel percent-encoded.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from .messages import Message
@@ -22,8 +22,7 @@ _ID = re.compile(r"[0-9]{1,16}")
 _ID_LIMIT = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """
     One message as it goes to every stream of a channel, encoded once.
 
@@ -38,13 +37,41 @@ class Frame:
 
     @classmethod
     def of(cls, message: Message) -> "Frame":
-        body = event(message.type, message.data)
-        wire = body if message.key else id_line({message.channel: message.id}) + body
-        return cls(message.channel, message.id, message.key, body, wire)
+        channel, id, _, key, type, data = message
+        body = event(type, data)
+        wire = body if key else b"id: %b:%d\n%b" % (_quoted(channel), id, body)
+        return cls(channel, id, key, body, wire)
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Batch:
+    """
+    Consecutive messages of one channel that came together.
+
+    A stream of this channel alone that has none of them yet sends ``wire``, joined once for all
+    such streams. Of the latest values of a key only the newest is in it.
+    """
+
+    __slots__ = ("channel", "cursor", "first", "frames", "last", "wire")
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        """Join ``frames``, of which there is at least one."""
+        self.channel = frames[0].channel
+        self.first, self.last = frames[0].id, frames[-1].id
+        self.frames = newest_only(frames)
+        self.wire = b"".join([frame.wire for frame in self.frames])
+        # The id of the last log message; 0 where there is none.
+        self.cursor = max([0 if frame.key else frame.id for frame in self.frames])
+
+
+def newest_only(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Return ``frames`` of one channel without the latest values that a later one replaces."""
+    if len(frames) == 1:
+        return frames
+    newest = {frame.key: frame.id for frame in frames if frame.key}
+    return [frame for frame in frames if not frame.key or newest[frame.key] == frame.id]
+
+
+class Reset(NamedTuple):
     """A channel's streams may have missed something; they go on from the cursor ``id``."""
 
     channel: str
@@ -64,17 +91,17 @@ def retry(milliseconds: int) -> bytes:
 
 def id_line(cursor: Mapping[str, int]) -> bytes:
     """Return the ``id:`` field for a cursor."""
-    return f"id: {format_cursor(cursor)}\n".encode()
+    return b"id: %b\n" % format_cursor(cursor).encode()
 
 
 def format_cursor(cursor: Mapping[str, int]) -> str:
     """Return ``channel:id[,channel:id]``."""
-    return ",".join(f"{_quoted(channel)}:{id}" for channel, id in cursor.items())
+    return ",".join(f"{quote(channel, safe='')}:{id}" for channel, id in cursor.items())
 
 
 @lru_cache(maxsize=16_384)
-def _quoted(channel: str) -> str:
-    return quote(channel, safe="")
+def _quoted(channel: str) -> bytes:
+    return quote(channel, safe="").encode()
 
 
 def parse_cursor(text: str) -> dict[str, int]:

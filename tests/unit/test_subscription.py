@@ -262,7 +262,7 @@ async def test_a_full_buffer_falls_back_to_the_log(read, settings):
 def publish_unheard(redis_client, **kwargs) -> int:
     """Store a message of which Pub/Sub says nothing, as when its buffer overflows."""
     keys = storage.Keys.of(CHANNEL)
-    script = storage.PUBLISH.replace("redis.call('PUBLISH', live, packed)", "")
+    script = storage.PUBLISH.text.replace("redis.call('PUBLISH', live, packed)", "")
     arguments = [keys.live, "note", kwargs.get("text", "{}"), kwargs.get("key", ""), ""]
     return int(
         redis_client.eval(
