@@ -22,8 +22,7 @@ from redis.exceptions import RedisError
 from . import storage
 from .conf import conf
 from .exceptions import RedisUnavailable
-from .listener import Heard, Listener
-from .messages import Message
+from .listener import Listener
 from .multiplexer import close_multiplexers
 from .permissions import Claim, session_digest, withdrawn
 from .sse import Batch, Frame, Reset
@@ -69,7 +68,7 @@ class Channel:
         self.seen = 0  # the last id passed on, of either kind
         # Messages are passed on; otherwise they wait in the stash for a read of the log.
         self.ready = False
-        self.stash: list[Message] = []
+        self.stash: list[Frame] = []
         self.overrun = False  # the stash was full, so the log must be read once more
 
 
@@ -279,51 +278,54 @@ class Hub:
 
     # Messages
 
-    def _hear(self, heard: Sequence[Heard]) -> None:
+    def _hear(self, heard: Sequence[list[Any]]) -> None:
         """Take what has come from Redis at once; each stream gets its part in one piece."""
-        messages: dict[Channel, list[Message]] = {}
-        for name, payload in heard:
+        by_channel: dict[Channel, list[Frame]] = {}
+        for reply in heard:
+            what, name = reply[0], reply[1]
             channel = self._by_live_name.get(name)
-            if channel is None:
-                # A kick, or for a channel whose last stream has just closed.
-                if payload is not None and name == storage.kick_name().encode():
-                    self._kick(payload)
-            elif payload is None:
+            if what == b"message":
+                if channel is not None:
+                    frame = Frame.unpack(channel.name, reply[2])
+                    if channel in by_channel:
+                        by_channel[channel].append(frame)
+                    else:
+                        by_channel[channel] = [frame]
+                elif name == storage.kick_name().encode():
+                    self._kick(reply[2])
+            elif what == b"subscribe" and channel is not None:
                 self._sync(channel)
-            else:
-                message = Message.unpack(channel.name, payload)
-                messages.setdefault(channel, []).append(message)
-        for channel, received in messages.items():
-            self._receive(channel, received)
+        for channel, frames in by_channel.items():
+            self._receive(channel, frames)
 
-    def _receive(self, channel: Channel, messages: Sequence[Message]) -> None:
+    def _receive(self, channel: Channel, frames: Sequence[Frame]) -> None:
         """Pass on what follows upon what is known; read the log where something is missing."""
-        proven: list[Message] = []
+        proven: list[Frame] = []
         log_head, seen = channel.log_head, channel.seen
-        for message in messages:
+        for frame in frames:
             if not channel.ready:
                 if len(channel.stash) < STASH_LENGTH:
-                    channel.stash.append(message)
+                    channel.stash.append(frame)
                 else:
                     channel.overrun = True
-            elif message.id <= seen:
+            elif frame.id <= seen:
                 pass  # a read of the log was faster
-            elif message.prev != log_head:
+            elif frame.prev != log_head:
                 self._pass_on(channel, proven)
                 proven = []
                 self._sync(channel)
-                channel.stash.append(message)
+                channel.stash.append(frame)
             else:
-                proven.append(message)
-                seen = message.id
-                if not message.key:
-                    log_head = message.id
+                proven.append(frame)
+                seen = frame.id
+                if not frame.key:
+                    log_head = seen
         self._pass_on(channel, proven)
 
-    def _pass_on(self, channel: Channel, messages: Sequence[Message]) -> None:
-        if not messages:
+    def _pass_on(self, channel: Channel, frames: Sequence[Frame]) -> None:
+        if not frames:
             return
-        batch = Batch([Frame.of(message) for message in messages])
+        batch = Batch(frames)
         channel.seen = batch.last
         channel.log_head = batch.cursor or channel.log_head
         for subscription in channel.subscriptions:
@@ -337,7 +339,7 @@ class Hub:
     async def _read_on(self, channel: Channel) -> None:
         more = True
         while more:
-            page = await storage.aread(channel.name, channel.log_head)
+            page = await storage.aread(channel.name, channel.log_head, Frame.unpack)
             if channel.log_head is not None:
                 if not page.proven:
                     await storage.amark_lost(channel.name, channel.log_head)
@@ -359,7 +361,7 @@ class Hub:
         if all(self._channels[name].ready for name in subscription.channels):
             subscription.resume()
 
-    def _reset(self, channel: Channel, page: storage.Page) -> None:
+    def _reset(self, channel: Channel, page: storage.Page[Frame]) -> None:
         reset = Reset(channel.name, page.reset_id)
         logger.warning("%s: messages may be missing after %s", channel.name, channel.log_head)
         for subscription in channel.subscriptions:

@@ -5,7 +5,7 @@ A listener: the connection to Redis that hears Pub/Sub, for all the streams of a
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from redis.exceptions import ConnectionError
 
@@ -16,22 +16,16 @@ from .scripts import command, first_error
 SUBSCRIBE_LENGTH = 1000
 
 
-class Heard(NamedTuple):
-    """``payload`` is None where Redis confirms that the subscription to ``name`` stands."""
-
-    name: bytes
-    payload: bytes | None
-
-
 class Listener:
     """
     An async context manager; it is used up when the connection is lost.
 
-    ``hear`` is called with all that has come at once, in the order in which it came.
+    ``hear`` is called with all that has come at once, in the order in which it came: lists of
+    b"message", name and payload, or of b"subscribe" and name where the subscription now stands.
     ``subscribe``, ``unsubscribe`` and ``ping`` don't wait, and do nothing on a lost connection.
     """
 
-    def __init__(self, hear: Callable[[Sequence[Heard]], None]) -> None:
+    def __init__(self, hear: Callable[[Sequence[list[Any]]], None]) -> None:
         self._hear = hear
         self._link = Link(self._receive, self._lose)
         self._quiet = False
@@ -56,7 +50,7 @@ class Listener:
         raise self._error
 
     def subscribe(self, names: Sequence[str]) -> None:
-        """Ask for these Pub/Sub channels; each is confirmed by a ``Heard`` without payload."""
+        """Ask for these Pub/Sub channels; each is confirmed by b"subscribe"."""
         self._send("SUBSCRIBE", names)
 
     def unsubscribe(self, names: Sequence[str]) -> None:
@@ -83,13 +77,7 @@ class Listener:
         self._quiet = False
         if error := first_error(replies):
             raise error
-        heard = [
-            Heard(reply[1], reply[2] if reply[0] == b"message" else None)
-            for reply in replies
-            if reply[0] in (b"message", b"subscribe")
-        ]
-        if heard:
-            self._hear(heard)
+        self._hear(replies)
 
     def _lose(self, error: Exception) -> None:
         self._error = error

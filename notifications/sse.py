@@ -12,12 +12,10 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from .messages import Message
-
 # What a client sends of itself; longer than any cursor that this site gives out.
 LAST_EVENT_ID_MAX_LENGTH = 8192
 
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 _ID = re.compile(r"[0-9]{1,16}")
 _ID_LIMIT = 2**53
 
@@ -26,21 +24,31 @@ class Frame(NamedTuple):
     """
     One message as it goes to every stream of a channel, encoded once.
 
-    ``body`` lacks the ``id:`` line; ``wire`` is whole for a stream of this channel alone.
+    ``wire`` is whole for a stream of this channel alone. The rest is as in ``Message``.
     """
 
     channel: str
     id: int
-    key: str
-    body: bytes
+    prev: int
+    key: bytes
     wire: bytes
 
     @classmethod
-    def of(cls, message: Message) -> "Frame":
-        channel, id, _, key, type, data = message
-        body = event(type, data)
-        wire = body if key else b"id: %b:%d\n%b" % (_quoted(channel), id, body)
-        return cls(channel, id, key, body, wire)
+    def unpack(cls, channel: str, packed: bytes) -> "Frame":
+        """Read the form that ``storage``'s script writes, as ``Message.unpack`` does."""
+        id, prev, key, type, data = packed.split(b"\n", 4)
+        if b"\n" in data or b"\r" in data:
+            data = b"\ndata: ".join(_LINE_BREAK.split(data))
+        if key:
+            wire = b"event: %b\ndata: %b\n\n" % (type, data)
+        else:
+            wire = b"id: %b:%b\nevent: %b\ndata: %b\n\n" % (_quoted(channel), id, type, data)
+        return cls(channel, int(id), int(prev), key, wire)
+
+    @property
+    def body(self) -> bytes:
+        """What a stream of several channels sends after an ``id:`` line of its own."""
+        return self.wire if self.key else self.wire.partition(b"\n")[2]
 
 
 class Batch:
@@ -51,22 +59,25 @@ class Batch:
     such streams. Of the latest values of a key only the newest is in it.
     """
 
-    __slots__ = ("channel", "cursor", "first", "frames", "last", "wire")
+    __slots__ = ("channel", "cursor", "first", "frames", "last", "size", "wire")
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         """Join ``frames``, of which there is at least one."""
-        self.channel = frames[0].channel
-        self.first, self.last = frames[0].id, frames[-1].id
-        self.frames = newest_only(frames)
-        self.wire = b"".join([frame.wire for frame in self.frames])
+        self.channel, self.first, _, key, self.wire = frames[0]
+        self.last = self.first
         # The id of the last log message; 0 where there is none.
-        self.cursor = max([0 if frame.key else frame.id for frame in self.frames])
+        self.cursor = 0 if key else self.first
+        if len(frames) > 1:
+            self.last = frames[-1].id
+            frames = newest_only(frames)
+            self.cursor = max([0 if frame.key else frame.id for frame in frames])
+            self.wire = b"".join([frame.wire for frame in frames])
+        self.frames = frames
+        self.size = len(self.wire)
 
 
 def newest_only(frames: Sequence[Frame]) -> Sequence[Frame]:
     """Return ``frames`` of one channel without the latest values that a later one replaces."""
-    if len(frames) == 1:
-        return frames
     newest = {frame.key: frame.id for frame in frames if frame.key}
     return [frame for frame in frames if not frame.key or newest[frame.key] == frame.id]
 
@@ -76,12 +87,12 @@ class Reset(NamedTuple):
 
     channel: str
     id: int
+    size: int = 0  # it counts for nothing in a buffer
 
 
 def event(type: str, data: str = "") -> bytes:
-    """Return an event without an id; ``data`` is split into a field for each of its lines."""
-    lines = "\ndata: ".join(_LINE_BREAK.split(data)) if "\n" in data or "\r" in data else data
-    return f"event: {type}\ndata: {lines}\n\n".encode()
+    """Return an event of the transport's own: without an id, its ``data`` a single line."""
+    return b"event: %b\ndata: %b\n\n" % (type.encode(), data.encode())
 
 
 def retry(milliseconds: int) -> bytes:

@@ -14,9 +14,9 @@ lines: id, prev, key, type, data.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from redis.exceptions import ResponseError
 
@@ -163,7 +163,20 @@ def live_name(channel: str) -> str:
     return f"{conf.prefix}:{{{channel}}}"
 
 
-class Page(NamedTuple):
+class Stored(Protocol):
+    """A message in whatever form its reader wants it; ``key`` is empty for a log message."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def prev(self) -> int: ...
+
+
+M = TypeVar("M", bound=Stored)
+Unpack = Callable[[str, bytes], M]  # from the channel and the packed form
+
+
+class Page(NamedTuple, Generic[M]):
     """
     What a channel held at one moment, as seen from a cursor.
 
@@ -177,8 +190,8 @@ class Page(NamedTuple):
     head: int
     log_head: int
     proven: bool
-    log: Sequence[Message]
-    latest: Sequence[Message]
+    log: Sequence[M]
+    latest: Sequence[M]
     more: bool
 
     @property
@@ -241,10 +254,10 @@ def latest_values(channel: str) -> dict[str, Message]:
     """Return the latest value of each key of ``channel``. Raises ``RedisUnavailable``."""
     with redis_errors("The latest values can't be read"):
         packed = exchange([command("HVALS", Keys.of(channel).latest)])[0]
-    return {message.key: message for message in _latest(channel, packed)}
+    return {message.key: message for message in _latest(channel, packed, Message.unpack)}
 
 
-def read(channel: str, after: int | None = None) -> Page:
+def read(channel: str, after: int | None = None) -> Page[Message]:
     """
     Read a channel from a cursor on; see ``Page``. Raises ``RedisUnavailable``.
 
@@ -252,14 +265,14 @@ def read(channel: str, after: int | None = None) -> Page:
     """
     with redis_errors("The log can't be read"):
         reply = run(READ, *_read_arguments(channel, after))
-    return _page(channel, after, reply)
+    return _page(channel, after, reply, Message.unpack)
 
 
-async def aread(channel: str, after: int | None = None) -> Page:
-    """Read as ``read`` does, without blocking."""
+async def aread(channel: str, after: int | None, unpack: Unpack[M]) -> Page[M]:
+    """Read as ``read`` does, without blocking, and into messages of the reader's own form."""
     with redis_errors("The log can't be read"):
         reply = await get_multiplexer().run(READ, *_read_arguments(channel, after))
-    return _page(channel, after, reply)
+    return _page(channel, after, reply, unpack)
 
 
 async def amark_lost(channel: str, id: int) -> None:
@@ -283,16 +296,18 @@ async def aheads(channels: Sequence[str]) -> list[int]:
         return [int(value or 0) for value in await get_multiplexer().request(commands)]
 
 
-def in_order(page: Page, seen: int) -> list[Message]:
+def in_order(page: Page[M], seen: int) -> list[M]:
     """
     Return what a page has after id ``seen``, of both kinds, by rising id.
 
     While ``page.more``, latest values newer than its log messages are left for the next page.
     """
     end = page.log[-1].id if page.more else None
-    latest = (value for value in page.latest if end is None or value.id < end)
-    merged = sorted((*page.log, *latest), key=lambda message: message.id)
-    return [message for message in merged if message.id > seen]
+    latest = [value for value in page.latest if end is None or value.id < end]
+    merged = [*page.log, *latest]
+    if latest:
+        merged.sort(key=_id)
+    return merged if merged and merged[0].id > seen else [m for m in merged if m.id > seen]
 
 
 def _head_retention() -> int:
@@ -306,9 +321,9 @@ def _read_arguments(channel: str, after: int | None) -> tuple[list[str], list[st
     return [keys.log, keys.latest, keys.head], [start, PAGE_LENGTH + 2, _head_retention()]
 
 
-def _page(channel: str, after: int | None, reply: list[Any]) -> Page:
+def _page(channel: str, after: int | None, reply: list[Any], unpack: Unpack[M]) -> Page[M]:
     head, log_head, lost, latest, *entries = reply
-    log = [Message.unpack(channel, entry) for entry in entries]
+    log = [unpack(channel, entry) for entry in entries]
     proven = after is None or (after > 0 and after == int(log_head))
     if after is not None and log:
         if log[0].id == after:
@@ -324,13 +339,17 @@ def _page(channel: str, after: int | None, reply: list[Any]) -> Page:
         log_head=int(log_head),
         proven=proven,
         log=log[:PAGE_LENGTH],
-        latest=_latest(channel, latest),
+        latest=_latest(channel, latest, unpack),
         more=len(log) > PAGE_LENGTH,
     )
 
 
-def _latest(channel: str, packed: Iterable[bytes]) -> list[Message]:
+def _latest(channel: str, packed: Iterable[bytes], unpack: Unpack[M]) -> list[M]:
     # Redis before 7.4 can't let a single field expire, so the readers pass over what is too old.
     oldest = int((time.time() - conf.retention_seconds) * 1_000_000)
-    values = (Message.unpack(channel, value) for value in packed)
-    return sorted((value for value in values if value.id >= oldest), key=lambda value: value.id)
+    values = [unpack(channel, value) for value in packed]
+    return sorted((value for value in values if value.id >= oldest), key=_id)
+
+
+def _id(message: Stored) -> int:
+    return message.id

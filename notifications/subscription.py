@@ -110,10 +110,9 @@ class Subscription:
                 self._places[item.channel].unproven = True
             return
         self._buffer.append(item)
-        if isinstance(item, Batch):
-            self._size += len(item.wire)
-            if self._size > conf.buffer_max_bytes:
-                self._fall_behind()
+        self._size += item.size
+        if self._size > conf.buffer_max_bytes:
+            self._fall_behind()
         self._wake()
 
     def pause(self) -> None:
@@ -169,24 +168,22 @@ class Subscription:
 
         The subscription must have joined the hub, and leaves it after this.
         """
+        loop = asyncio.get_running_loop()
         while not self._ended:
             if self._behind and self._hub_ready:
                 async for chunk in self._catch_up():
                     yield chunk
             elif not self._buffer:
-                await self._wait()
+                # There is one reader, who needs no more of an event than a future.
+                self._waiter = loop.create_future()
+                self._waiting_since = monotonic()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = self._waiting_since = None
             elif chunk := self._take():
                 yield chunk
         yield self._take()
-
-    async def _wait(self) -> None:
-        """Wait until the hub has something for the one reader of this stream."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        self._waiting_since = monotonic()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = self._waiting_since = None
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -240,13 +237,13 @@ class Subscription:
         if self._said_paused and self._hub_ready:
             self.resume()
 
-    async def _read_all(self) -> list[storage.Page]:
+    async def _read_all(self) -> list[storage.Page[Frame]]:
         return [await self._read(name) for name in self.channels]
 
-    async def _read(self, name: str) -> storage.Page:
-        return await storage.aread(name, self._places[name].cursor)
+    async def _read(self, name: str) -> storage.Page[Frame]:
+        return await storage.aread(name, self._places[name].cursor, Frame.unpack)
 
-    def _opening(self, pages: Sequence[storage.Page]) -> bytes:
+    def _opening(self, pages: Sequence[storage.Page[Frame]]) -> bytes:
         """
         Return ``stream-open`` the first time, and ``stream-reset`` where a cursor is not proven.
 
@@ -280,10 +277,10 @@ class Subscription:
             {name: place.cursor for name, place in self._places.items() if place.cursor is not None}
         )
 
-    def _replay(self, page: storage.Page) -> bytes:
+    def _replay(self, page: storage.Page[Frame]) -> bytes:
         place = self._places[page.channel]
-        messages = storage.in_order(page, place.floor)
-        chunk = b"".join([self._send(Frame.of(message), place) for message in messages])
+        frames = storage.in_order(page, place.floor)
+        chunk = b"".join([self._send(frame, place) for frame in frames])
         if not page.more:
             # What the hub pushed up to here was in the page, or replaced by what was.
             place.floor = max(place.floor, page.head)
