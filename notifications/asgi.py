@@ -14,12 +14,12 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from time import monotonic
 from typing import Any
 
+from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
@@ -139,8 +139,14 @@ class _ViewHandler(BaseHandler):
 
 
 def _is_event_stream(scope: Scope) -> bool:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return _leads_to_event_stream(path, settings.ROOT_URLCONF)
+
+
+@lru_cache(maxsize=1024)
+def _leads_to_event_stream(path: str, urlconf: str) -> bool:
     try:
-        match = resolve(scope["path"].removeprefix(scope.get("root_path", "")))
+        match = resolve(path, urlconf)
     except Resolver404:
         return False
     return getattr(match.func, "is_event_stream", False)
@@ -167,18 +173,19 @@ async def _refuse_one_too_many(send: Send) -> None:
 
 async def _hold(subscription: Subscription, receive: Receive, send: Send) -> None:
     """Send the stream until it ends, or the client has gone."""
-    with get_hub().joined(subscription):
-        subscription.cut_off = partial(_abort, send)
-        watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
-        try:
-            async with aclosing(subscription.stream()) as stream:
-                async for chunk in stream:
-                    subscription.sending_since = monotonic()
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    subscription.sending_since = None
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            watching.cancel()
+    get_hub().join(subscription)
+    subscription.cut_off = partial(_abort, send)
+    watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
+    try:
+        while (chunk := await subscription.next()) is not None:
+            subscription.sending_since = monotonic()
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            subscription.sending_since = None
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        watching.cancel()
+        get_hub().leave(subscription)
+        await subscription.close()
 
 
 def _abort(send: Send) -> None:

@@ -8,10 +8,9 @@ so a gap shows at once and is read from the log.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -50,7 +49,6 @@ class Channel:
     """What the hub knows of one channel: who listens, and how far it has passed messages on."""
 
     __slots__ = (
-        "live_name",
         "log_head",
         "name",
         "overrun",
@@ -62,7 +60,6 @@ class Channel:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.live_name = storage.live_name(name)
         self.subscriptions: set[Subscription] = set()
         self.log_head: int | None = None  # id of the last log message; None before the first read
         self.seen = 0  # the last id passed on, of either kind
@@ -89,14 +86,53 @@ class Hub:
 
     # Subscriptions come and go
 
-    @contextlib.contextmanager
-    def joined(self, subscription: Subscription) -> Iterator[None]:
-        """Pass messages to ``subscription`` for as long as the context lasts."""
-        self._join(subscription)
-        try:
-            yield
-        finally:
-            self._leave(subscription)
+    def join(self, subscription: Subscription) -> None:
+        """Pass messages to ``subscription`` until it leaves."""
+        self._subscriptions.add(subscription)
+        if self._draining:
+            subscription.end()
+            return
+        if subscription.holder.user:
+            own = self._by_user.setdefault(subscription.holder.user, {})
+            own[subscription] = None
+            if len(own) > conf.streams_per_user:
+                self._end_oldest(own)
+        new = []
+        for name in subscription.channels:
+            channel = self._channels.get(name)
+            if channel is None:
+                channel = self._channels[name] = Channel(name)
+                live_name = storage.live_name(name)
+                self._by_live_name[live_name.encode()] = channel
+                new.append(live_name)
+            channel.subscriptions.add(subscription)
+        self._resume_if_ready(subscription)
+        if not self._tasks_for_life:
+            for work in (self._run(), self._tick(), self._sweep_now_and_then()):
+                self._tasks_for_life.append(asyncio.create_task(work))
+        elif new and self._listener is not None:
+            self._listener.subscribe(new)
+
+    def leave(self, subscription: Subscription) -> None:
+        """Pass nothing on to ``subscription`` any more."""
+        self._subscriptions.discard(subscription)
+        if own := self._by_user.get(subscription.holder.user):
+            own.pop(subscription, None)
+            if not own:
+                del self._by_user[subscription.holder.user]
+        gone = []
+        for name in subscription.channels:
+            channel = self._channels.get(name)
+            if channel is None or subscription not in channel.subscriptions:
+                continue  # it came while the hub was draining
+            channel.subscriptions.remove(subscription)
+            if not channel.subscriptions:
+                del self._channels[name]
+                live_name = storage.live_name(name)
+                del self._by_live_name[live_name.encode()]
+                gone.append(live_name)
+        if gone and self._listener is not None:
+            self._listener.unsubscribe(gone)
 
     def __len__(self) -> int:
         """Return the number of open streams."""
@@ -115,50 +151,6 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks_for_life, return_exceptions=True)
         close_multiplexers()
-
-    def _join(self, subscription: Subscription) -> None:
-        self._subscriptions.add(subscription)
-        if self._draining:
-            subscription.end()
-            return
-        if subscription.holder.user:
-            own = self._by_user.setdefault(subscription.holder.user, {})
-            own[subscription] = None
-            if len(own) > conf.streams_per_user:
-                self._end_oldest(own)
-        new = []
-        for name in subscription.channels:
-            channel = self._channels.get(name)
-            if channel is None:
-                channel = self._channels[name] = Channel(name)
-                self._by_live_name[channel.live_name.encode()] = channel
-                new.append(channel.live_name)
-            channel.subscriptions.add(subscription)
-        self._resume_if_ready(subscription)
-        if not self._tasks_for_life:
-            for work in (self._run(), self._tick(), self._sweep_now_and_then()):
-                self._tasks_for_life.append(asyncio.create_task(work))
-        elif new and self._listener is not None:
-            self._listener.subscribe(new)
-
-    def _leave(self, subscription: Subscription) -> None:
-        self._subscriptions.discard(subscription)
-        if own := self._by_user.get(subscription.holder.user):
-            own.pop(subscription, None)
-            if not own:
-                del self._by_user[subscription.holder.user]
-        gone = []
-        for name in subscription.channels:
-            channel = self._channels.get(name)
-            if channel is None or subscription not in channel.subscriptions:
-                continue  # it came while the hub was draining
-            channel.subscriptions.remove(subscription)
-            if not channel.subscriptions:
-                del self._channels[name]
-                del self._by_live_name[channel.live_name.encode()]
-                gone.append(channel.live_name)
-        if gone and self._listener is not None:
-            self._listener.unsubscribe(gone)
 
     def _end_oldest(self, own: dict[Subscription, None]) -> None:
         oldest = next(iter(own))
@@ -228,7 +220,7 @@ class Hub:
         async with Listener(self._hear) as listener, asyncio.TaskGroup() as tasks:
             self._listener, self._tasks = listener, tasks
             try:
-                names = [channel.live_name for channel in self._channels.values()]
+                names = [storage.live_name(name) for name in self._channels]
                 listener.subscribe([storage.kick_name(), *names])
                 self._spawn(self._watch(listener))
                 self._spawn(self._compare_now_and_then())

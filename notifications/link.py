@@ -42,6 +42,7 @@ class Link(asyncio.Protocol):
         self._on_lost: Callable[[Exception], None] | None = on_lost
         self._connection: Any = async_connection()
         self._parser = hiredis.Reader(replyError=_error)
+        self._outgoing: list[bytes] = []
 
     async def open(self) -> Self:
         """Connect, or raise redis-py's errors, ``OSError`` or ``TimeoutError`` in bounded time."""
@@ -56,8 +57,14 @@ class Link(asyncio.Protocol):
         self._lose(ConnectionError("The connection was closed"))
 
     def send(self, commands: Iterable[bytes]) -> None:
-        """Write packed commands; on a lost connection this does nothing."""
-        self._transport.write(b"".join(commands))
+        """Write packed commands, with all others of this moment; none on a lost connection."""
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing += commands
+
+    def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        self._transport.write(b"".join(outgoing))
 
     # Called by the event loop
 

@@ -110,7 +110,7 @@ def format_cursor(cursor: Mapping[str, int]) -> str:
     return ",".join(f"{quote(channel, safe='')}:{id}" for channel, id in cursor.items())
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def _quoted(channel: str) -> bytes:
     return quote(channel, safe="").encode()
 

@@ -138,7 +138,7 @@ class Keys(NamedTuple):
         return _keys(live_name(channel))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=1024)  # who publishes does so again; a stream reads once
 def _keys(base: str) -> Keys:
     return Keys(f"{base}:log", f"{base}:latest", f"{base}:head", base)
 

@@ -59,6 +59,7 @@ class Subscription:
         "_hub_ready",
         "_opened",
         "_places",
+        "_replaying",
         "_said_paused",
         "_size",
         "_waiter",
@@ -94,6 +95,7 @@ class Subscription:
         self._opened = False
         self._said_paused = False
         self._ended = False
+        self._replaying: AsyncGenerator[bytes] | None = None
         self._waiting_since: float | None = None  # with nothing to send
         self._waiter: asyncio.Future[None] | None = None
         # Set by whoever writes to the socket: since when it has not taken the last chunk, and what
@@ -168,22 +170,42 @@ class Subscription:
 
         The subscription must have joined the hub, and leaves it after this.
         """
-        loop = asyncio.get_running_loop()
-        while not self._ended:
-            if self._behind and self._hub_ready:
-                async for chunk in self._catch_up():
-                    yield chunk
+        try:
+            while (chunk := await self.next()) is not None:
+                yield chunk
+        finally:
+            await self.close()
+
+    async def next(self) -> bytes | None:
+        """
+        Return what ``stream`` yields next, and None at the end; call ``close`` after the last one.
+
+        A server that holds thousands of streams spares a generator for each.
+        """
+        while True:
+            if self._replaying is not None:
+                if chunk := await anext(self._replaying, b""):
+                    return chunk
+                self._replaying = None
+            elif self._ended:
+                return self._take() or None
+            elif self._behind and self._hub_ready:
+                self._replaying = self._catch_up()
             elif not self._buffer:
                 # There is one reader, who needs no more of an event than a future.
-                self._waiter = loop.create_future()
+                self._waiter = asyncio.get_running_loop().create_future()
                 self._waiting_since = monotonic()
                 try:
                     await self._waiter
                 finally:
                     self._waiter = self._waiting_since = None
             elif chunk := self._take():
-                yield chunk
-        yield self._take()
+                return chunk
+
+    async def close(self) -> None:
+        """Give up what ``next`` was doing when it was cancelled."""
+        if self._replaying is not None:
+            await self._replaying.aclose()
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -219,13 +241,15 @@ class Subscription:
                 yield KEEP_ALIVE if self._said_paused else PAUSED
                 self._said_paused = True
             pages = reading.result()
-            yield self._opening(pages) + b"".join(map(self._replay, pages))
+            if chunk := self._opening(pages) + b"".join(map(self._replay, pages)):
+                yield chunk
             for name, page in zip(self.channels, pages, strict=True):
                 while page.more and not self._behind:
                     page = await self._read(name)
                     if not page.proven:
                         yield self._reset_to({name: page.reset_id})
-                    yield self._replay(page)
+                    if chunk := self._replay(page):
+                        yield chunk
         except RedisUnavailable:
             self._fall_behind()
             self._say_paused()

@@ -46,10 +46,13 @@ class EventStreamResponse(StreamingHttpResponse):
 
     async def _stream(self) -> AsyncGenerator[bytes]:
         subscription = self.subscription()
-        with get_hub().joined(subscription):
+        get_hub().join(subscription)
+        try:
             async with aclosing(subscription.stream()) as stream:
                 async for chunk in stream:
                     yield chunk
+        finally:
+            get_hub().leave(subscription)
 
 
 # Only GET does anything here, so a POST is refused for its method rather than for its token.

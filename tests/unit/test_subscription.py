@@ -36,11 +36,14 @@ class Reader:
         self._task = asyncio.create_task(self._read())
 
     async def _read(self):
-        with self.hub.joined(self.subscription):
+        self.hub.join(self.subscription)
+        try:
             async with contextlib.aclosing(self.subscription.stream()) as stream:
                 async for chunk in stream:
                     self.events += self.parser.feed(chunk)
                     await self.reading.wait()
+        finally:
+            self.hub.leave(self.subscription)
 
     async def until(self, condition, seconds=DEADLINE_SECONDS):
         try:
