@@ -22,13 +22,16 @@ PAGE_SECONDS = 1.0  # a page that needs no Redis; most of it is this machine's n
 PUBLISH_SECONDS = 5.0
 
 
-@pytest.fixture
-def site(publish_to):
-    return publish_to(webs=2, env={"NOTIFICATIONS_STREAMS_PER_USER": "1000"})
+@pytest.fixture(scope="module")
+def site(publish_to_of_module):
+    """One for all: a site that has lived through one fault lives through the next."""
+    return publish_to_of_module(webs=2, env={"NOTIFICATIONS_STREAMS_PER_USER": "1000"})
 
 
 @pytest.fixture
 async def streams(site, channel_of):
+    if not site.redis.running:
+        site.redis.start()
     visitor = await asyncio.to_thread(site.login)
     bases = [site.base_urls[n % 2] for n in range(STREAMS)]
     made = [Stream(f"{base}/events/", visitor.cookie_header) for base in bases]
