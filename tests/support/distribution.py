@@ -9,8 +9,8 @@ from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-# What takes longest comes first, so that no process is busy long after the others; what mostly
-# waits stands between what computes, so that the processors have work meanwhile.
+# What takes longest comes first, so that no process is busy long after the others. The history runs
+# mostly wait: they are one group, so that others compute meanwhile.
 ORDER = (
     r"faults/test_history\.py",
     r"browser-a",
@@ -34,18 +34,19 @@ BROWSER_A = ("test_live_job.py", "test_reminders.py", "test_connection.py")
 
 def group_of(nodeid: str) -> str:
     """Return the name of the group that a test belongs to: of its own, mostly."""
-    path, *_, name = nodeid.removeprefix("tests/").split("::")
+    nodeid = nodeid.removeprefix("tests/")
+    path, _, name = nodeid.partition("::")
     kind, _, file = path.partition("/")
     if kind == "browser":
         return "browser-a" if file in BROWSER_A else "browser-b"
-    if file in ("test_drain.py", "test_redis_away.py"):
+    if file in ("test_history.py", "test_drain.py", "test_redis_away.py"):
         return path
     if kind == "integration":
         if engine := re.search(r"\[(sqlite|postgresql)\b", name):  # of the fixture `site`
             return f"site-{engine[1]}"
-        if "::Test" in nodeid:  # a class has a site of its own
-            return nodeid.rpartition("::")[0].removeprefix("tests/")
-    return nodeid.removeprefix("tests/")
+        if name.startswith("Test"):  # a class has a site of its own
+            return f"{path}::{name.partition('::')[0]}"
+    return nodeid
 
 
 def place_of(nodeid: str) -> int:
