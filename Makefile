@@ -23,7 +23,7 @@ run: $(STAMP) ## Install and run the whole site as a demo; Ctrl-C stops it
 	@DEMO=$${DEMO-1} exec $(BIN)/python manage.py up
 
 test: $(STAMP_DEV) system-packages ## Install what the tests need and run all of them
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup $(ARGS)
 
 soak: $(STAMP_DEV) system-packages ## Break everything for MINUTES (30) and check that nothing is lost
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))

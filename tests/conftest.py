@@ -4,12 +4,13 @@ skip.
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.distribution import Scheduling, place_of
 from tests.support.postgres import PostgresCluster
 from tests.support.redis import RedisServer
 from tests.support.site import Databases, Site
@@ -18,12 +19,19 @@ TESTS = Path(__file__).resolve().parent
 KINDS = ("unit", "integration", "browser", "faults")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its kind, the name of its directory: `pytest -m unit`."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark each test with its kind, the name of its directory: `pytest -m unit`; and order them."""
     for item in items:
         kind = item.path.relative_to(TESTS).parts[0]
         if kind in KINDS:
             item.add_marker(kind)
+    yield  # pytest has an order of its own
+    items.sort(key=lambda item: place_of(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -41,6 +49,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             if isinstance(value, Site):
                 report.sections.append((f"the site on {value.engine}", value.logs[-20_000:]))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what the history runs did, also those that were good."""
+    reports = [
+        text
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if getattr(report, "when", "") == "call"
+        for name, text in report.user_properties
+        if name == "history"
+    ]
+    if reports:
+        terminalreporter.section("histories")
+        for text in sorted(reports):
+            terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")
@@ -76,25 +100,31 @@ def postgres() -> Iterator[PostgresCluster]:
 class _LazyDatabases:
     """Starts PostgreSQL only when a test asks for it."""
 
-    def __init__(self, request: pytest.FixtureRequest, stack: ExitStack) -> None:
+    def __init__(self, request: pytest.FixtureRequest, stack: ExitStack, directory: Path) -> None:
         self._request = request
         self._stack = stack
+        self._directory = directory
         self._made: dict[str, Databases] = {}
 
     def __getitem__(self, engine: str) -> Databases:
         if engine not in self._made:
             postgresql = engine == "postgresql"
             cluster = self._request.getfixturevalue("postgres") if postgresql else None
-            databases = Databases(cluster)
+            databases = Databases(cluster, self._directory)
             self._stack.callback(databases.close)
             self._made[engine] = databases
         return self._made[engine]
 
 
 @pytest.fixture(scope="session")
-def databases(request: pytest.FixtureRequest) -> Iterator[_LazyDatabases]:
+def databases(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[_LazyDatabases]:
+    directory = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        directory = directory.parent  # which all processes of this run have in common
     with ExitStack() as stack:
-        yield _LazyDatabases(request, stack)
+        yield _LazyDatabases(request, stack, directory)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -111,9 +141,8 @@ def site(request: pytest.FixtureRequest, databases: _LazyDatabases) -> Iterator[
     site.close()
 
 
-@pytest.fixture
-def make_site(databases: _LazyDatabases) -> Iterator[Callable[..., Site]]:
-    """Make sites of the test's own: `make_site(webs=2, workers=1, engine="sqlite", env={…})`."""
+@contextmanager
+def _sites(databases: _LazyDatabases) -> Iterator[Callable[..., Site]]:
     with ExitStack() as stack:
 
         def make(engine: str = "sqlite", **options: Any) -> Site:
@@ -121,4 +150,25 @@ def make_site(databases: _LazyDatabases) -> Iterator[Callable[..., Site]]:
             stack.callback(site.close)
             return site
 
+        yield make
+
+
+@pytest.fixture
+def make_site(databases: _LazyDatabases) -> Iterator[Callable[..., Site]]:
+    """Make sites of the test's own: `make_site(webs=2, workers=1, engine="sqlite", env={…})`."""
+    with _sites(databases) as make:
+        yield make
+
+
+@pytest.fixture(scope="class")
+def make_site_of_class(databases: _LazyDatabases) -> Iterator[Callable[..., Site]]:
+    """Make sites that the tests of a class share."""
+    with _sites(databases) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_site_of_module(databases: _LazyDatabases) -> Iterator[Callable[..., Site]]:
+    """Make sites that the tests of a module share."""
+    with _sites(databases) as make:
         yield make

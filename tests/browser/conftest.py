@@ -13,7 +13,7 @@ from tests.support.site import Site
 from tests.support.visitor import Visitor
 
 LIMIT_BYTES = 100_000
-LONG_BYTES = 40_000_000  # enough work to be watched
+LONG_BYTES = 25_000_000  # enough work to be watched
 
 
 # Not for longer than these tests: see tests/support/browser.py.

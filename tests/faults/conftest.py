@@ -1,5 +1,8 @@
 """What the tests of faults share."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import pytest
 from django.test import override_settings
 
@@ -13,9 +16,8 @@ def many_files():
     allow_many_files()
 
 
-@pytest.fixture
-def publish_to(make_site):
-    """Make a site whose Redis is that of `publish()` in this process: `publish_to(webs=2, …)`."""
+@contextmanager
+def _publishing(make_site: Callable[..., Site]) -> Iterator[Callable[..., Site]]:
     overrides = []
 
     def make(**options) -> Site:
@@ -26,8 +28,22 @@ def publish_to(make_site):
         return site
 
     yield make
-    for override in overrides:
+    for override in reversed(overrides):
         override.disable()
+
+
+@pytest.fixture
+def publish_to(make_site):
+    """Make a site whose Redis is that of `publish()` in this process: `publish_to(webs=2, …)`."""
+    with _publishing(make_site) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def publish_to_of_module(make_site_of_module):
+    """Make a site that the tests of a module share."""
+    with _publishing(make_site_of_module) as make:
+        yield make
 
 
 @pytest.fixture

@@ -16,19 +16,17 @@ from tests.support.processes import Process
 from tests.support.streams import Stream
 from tests.support.up import free_port
 
-STREAMS = 2_000
 USERS = 20
 DRAIN_SECONDS = 5.0
 SAY_SECONDS = 1.0  # between messages: 2,000 receivers in this process have their limits too
-ENV = {"NOTIFICATIONS_STREAMS_PER_USER": str(STREAMS)}
+ENV = {"NOTIFICATIONS_STREAMS_PER_USER": "2000"}
 
 
 def uvicorn(site) -> tuple[Process, str]:
     """Serve as anybody would without reading our manual."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "project.asgi:application", "--port", str(port)]
-    env = {**site.env, "DJANGO_SETTINGS_MODULE": "project.settings"}
-    process = Process("uvicorn", command, site.var_dir / "uvicorn.log", env)
+    process = Process("uvicorn", command, site.var_dir / "uvicorn.log", site.env)
     site.webs.append(process)  # ends with the site
     process.wait_for_output("Uvicorn running")
     return process, f"http://127.0.0.1:{port}"
@@ -48,9 +46,11 @@ def started(site, how) -> tuple[Process, str]:
     return (site.webs[-1] if how is serve else process), url
 
 
-@pytest.mark.parametrize("how", [serve, serve_two, uvicorn])
-async def test_sigterm_ends_2000_streams_in_time_and_all_resume_without_loss(
-    publish_to, channel_of, how
+# 2,000 in one process is what it must stand; each costs as much again where it resumes. That the
+# other ways drain as well shows with fewer.
+@pytest.mark.parametrize(("how", "count"), [(serve, 2_000), (serve_two, 500), (uvicorn, 500)])
+async def test_sigterm_ends_all_streams_in_time_and_all_resume_without_loss(
+    publish_to, channel_of, how, count
 ):
     site = publish_to(env=ENV)
     elsewhere = site.base_url
@@ -59,7 +59,7 @@ async def test_sigterm_ends_2000_streams_in_time_and_all_resume_without_loss(
     channels = [channel_of(visitor) for visitor in visitors]
     streams = [
         Stream(f"{url}/events/", visitor.cookie_header)
-        for visitor, _ in zip(itertools.cycle(visitors), range(STREAMS), strict=False)
+        for visitor, _ in zip(itertools.cycle(visitors), range(count), strict=False)
     ]
     numbers = itertools.count()
     stop = asyncio.Event()
@@ -91,7 +91,7 @@ async def test_sigterm_ends_2000_streams_in_time_and_all_resume_without_loss(
 
         retries = await asyncio.gather(*resuming)
         assert all(retry is not None for retry in retries), "Each was told when to come back"
-        assert len(set(retries)) > STREAMS / 10, "and not all at the same time"
+        assert len(set(retries)) > count / 10, "and not all at the same time"
         stop.set()
         await speaking
         await asyncio.to_thread(say)

@@ -11,8 +11,8 @@ from django.test import override_settings
 
 from notifications import storage
 from notifications.hub import Hub
+from tests.support.reader import CHANNEL, Reader, append, cursor_of
 from tests.support.redis import RedisServer
-from tests.unit.test_subscription import CHANNEL, Reader, append, cursor_of
 
 READS_A_SECOND = 20  # of a hub at rest, at most
 

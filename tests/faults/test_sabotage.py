@@ -34,41 +34,49 @@ async def the_connection_is_cut(run: Run) -> None:
     run.history.publications.append(publish_recorded(channel, "after", ""))
 
 
-async def report_of(databases, schedule: Schedule, sabotage: str = "") -> Report:
-    env = {}
-    if sabotage:
-        settings = "tests.support.history_sabotage"
-        env = {"DJANGO_SETTINGS_MODULE": settings, "SABOTAGE": sabotage}
-    async with Run(databases["sqlite"], sabotage or "nothing", SMALL, env) as run:
-        await schedule(run)
-        report = await run.finish()
-    print(report)
+@pytest.fixture
+def report_of(databases, record_property):
+    async def report(schedule: Schedule, name: str, sabotage: str = "") -> Report:
+        env = {}
+        if sabotage:
+            settings = "tests.support.history_sabotage"
+            env = {"DJANGO_SETTINGS_MODULE": settings, "SABOTAGE": sabotage}
+        async with Run(databases["sqlite"], f"{schedule.__name__}, {name}", SMALL, env) as run:
+            await schedule(run)
+            report = await run.finish()
+        record_property("history", report.summary)
+        print(report)
+        return report
+
     return report
 
 
+def found(report: Report) -> set[tuple[str, str]]:
+    """Return the rules that were broken, and the message or value that each finding begins with."""
+    return {(finding.rule, finding.text.split()[0]) for finding in report.findings}
+
+
 @pytest.mark.parametrize("schedule", [one_message_goes_unheard, the_connection_is_cut])
-async def test_the_checker_finds_nothing_where_nothing_is_taken_out(databases, schedule):
-    report = await report_of(databases, schedule)
+async def test_the_checker_finds_nothing_where_nothing_is_taken_out(report_of, schedule):
+    report = await report_of(schedule, "nothing taken out")
     assert report.good, str(report)
 
 
-async def test_the_checker_finds_that_the_gap_check_is_missing(databases):
-    report = await report_of(databases, one_message_goes_unheard, "without_gap_check")
-    assert {(finding.rule, finding.text.split()[0]) for finding in report.findings} == {
-        ("lost", "unheard")
-    }
+async def test_the_checker_finds_that_the_gap_check_is_missing(report_of):
+    name = "without_gap_check"
+    report = await report_of(one_message_goes_unheard, name, name)
+    assert found(report) == {("lost", "unheard")}
 
 
-async def test_the_checker_finds_that_prev_is_wrong(databases, monkeypatch):
+async def test_the_checker_finds_that_prev_is_wrong(report_of, monkeypatch):
     assert RIGHT_PREV in storage.PUBLISH
     monkeypatch.setattr(storage, "PUBLISH", storage.PUBLISH.replace(RIGHT_PREV, WRONG_PREV))
-    report = await report_of(databases, one_message_goes_unheard)
-    assert ("lost", "unheard") in {
-        (finding.rule, finding.text.split()[0]) for finding in report.findings
-    }
+    report = await report_of(one_message_goes_unheard, "with_wrong_prev")
+    assert ("lost", "unheard") in found(report)
 
 
-async def test_the_checker_finds_that_the_resubscription_is_missing(databases):
-    report = await report_of(databases, the_connection_is_cut, "without_resubscription")
-    assert {"lost", "not at the end"} <= {finding.rule for finding in report.findings}
-    assert "after" in {finding.text.split()[0] for finding in report.findings}
+async def test_the_checker_finds_that_the_resubscription_is_missing(report_of):
+    name = "without_resubscription"
+    report = await report_of(the_connection_is_cut, name, name)
+    assert {"lost", "not at the end"} <= {rule for rule, _ in found(report)}
+    assert "after" in {text for _, text in found(report)}

@@ -159,7 +159,7 @@ async def test_a_file_is_analysed_live_and_its_figures_are_those_of_wc(
 
 
 async def test_ticks_of_a_long_job_tell_bytes_rate_and_time_left(site: Site) -> None:
-    content = LICENCE.read_bytes() * 3000  # some 100 MB
+    content = LICENCE.read_bytes() * 1200  # some 40 MB
     visitor = site.login()
     async with stream_of(visitor, site.base_urls[1]) as stream:
         await stream.wait_for_type("stream-open")
@@ -217,9 +217,10 @@ async def test_a_job_that_fails_says_so_on_the_open_page(site: Site) -> None:
 
 
 class TestLimits:
-    @pytest.fixture
-    def site(self, make_site: Callable[..., Site]) -> Site:
-        return make_site(env={"MAX_UPLOAD_BYTES": "3000000"})
+    @pytest.fixture(scope="class")
+    @classmethod
+    def site(cls, make_site_of_class: Callable[..., Site]) -> Site:
+        return make_site_of_class(env={"MAX_UPLOAD_BYTES": "3000000"})
 
     @pytest.mark.parametrize(
         ("size", "chunked"), [(3_000_001, False), (30_000_000, False), (30_000_000, True)]
@@ -267,9 +268,10 @@ class TestLimits:
 
 
 class TestWithoutRedis:
-    @pytest.fixture
-    def site(self, make_site: Callable[..., Site]) -> Site:
-        return make_site()
+    @pytest.fixture(scope="class")
+    @classmethod
+    def site(cls, make_site_of_class: Callable[..., Site]) -> Site:
+        return make_site_of_class()
 
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
     def test_an_upload_is_refused_within_seconds_and_taken_when_redis_is_back(

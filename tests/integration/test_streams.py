@@ -219,14 +219,11 @@ for _ in range(20):
         assert delays[10] < 0.25  # CLOCK_MONOTONIC is one for all processes of a machine
 
 
-async def test_the_response_works_under_djangos_own_handler_too(site, make_site):
+async def test_the_response_works_under_djangos_own_handler_too(make_site):
     """Unwrapped, a stream is an ordinary streaming response."""
     own = make_site(webs=0)
     (own.var_dir / "unwrapped.py").write_text(
-        "import os\n"
-        "os.environ['DJANGO_SETTINGS_MODULE'] = 'project.settings'\n"
-        "from django.core.asgi import get_asgi_application\n"
-        "application = get_asgi_application()\n"
+        "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n"
     )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,13 @@ NOT_ZERO = range(1, 256)
 
 
 @pytest.fixture
-def make_up() -> Iterator[Callable[..., Up]]:
+def make_up(databases: Any) -> Iterator[Callable[..., Up]]:
+    """Make sites that have been up before; with `first=True`, one that has not."""
     made: list[Up] = []
 
-    def make(**variables: str) -> Up:
-        made.append(Up(**variables))
+    def make(first: bool = False, **variables: str) -> Up:
+        database = None if first else databases["sqlite"].sqlite()
+        made.append(Up(database, **variables))
         return made[-1]
 
     yield make
@@ -43,7 +46,7 @@ def assert_nothing_is_left(up: Up) -> None:
 def test_the_site_starts_says_where_it_is_and_ends_without_a_trace(
     make_up: Callable[..., Up],
 ) -> None:
-    up = make_up()
+    up = make_up(first=True)
     process = up.start()
     process.wait_for_output(UP, 90)
     assert f"{up.base_url}/" in process.output

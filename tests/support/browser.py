@@ -24,6 +24,23 @@ from tests.support.visitor import Response, Visitor
 from tests.support.waiting import wait_until
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+NO_FEATURES = (
+    # Pages behind the address bar, in processes of their own: for each window they cost more than
+    # what is tested in it.
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxPopup",
+    # The last list is the one that counts, so here is what matters of Playwright's.
+    "AimEnabled",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
 OPTIONS = (
     "--no-sandbox",  # which root can't have, and a container seldom
     # Nothing but the site under test is asked for anything.
@@ -35,6 +52,7 @@ OPTIONS = (
     "--disable-sync",
     "--no-first-run",
     "--no-pings",
+    f"--disable-features={','.join(NO_FEATURES)}",
 )
 PREFERENCES = {
     "locale": "en-US",

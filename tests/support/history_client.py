@@ -5,7 +5,7 @@ import contextlib
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from tests.support.history import ClientHistory, Closed, Latest, Log, Opened, Saw, Silence
@@ -59,11 +59,18 @@ class HistoryClient:
             self._writer.transport.abort()
 
     async def read_nothing_for(self, seconds: float) -> None:
+        with self.reading_nothing():
+            await asyncio.sleep(seconds)
+
+    @contextlib.contextmanager
+    def reading_nothing(self) -> Iterator[None]:
         started = time.monotonic()
         self._reading.clear()
-        await asyncio.sleep(seconds)
-        self._reading.set()
-        self.history.slow.append((started, time.monotonic()))
+        try:
+            yield
+        finally:
+            self._reading.set()
+            self.history.slow.append((started, time.monotonic()))
 
     async def _live(self) -> None:
         while True:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,12 +61,22 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"seed {self.seed}",
-            "  " + ", ".join(f"{name} {count}" for name, count in self.counts.items()),
-            "  faults: " + ", ".join(f"{name} {n}" for name, n in sorted(self.faults.items())),
-            f"  findings: {len(self.findings) + len(self.unexpected)}",
+            self.summary,
             *(f"    {finding}" for finding in self.findings[:40]),
             *(f"    {text}" for text in self.unexpected),
+        ]
+        return "\n".join(lines)
+
+    @property
+    def summary(self) -> str:
+        rules = Counter(finding.rule for finding in self.findings)
+        if self.unexpected:
+            rules["unexpected"] = len(self.unexpected)
+        lines = [
+            f"seed {self.seed}",
+            "  " + _listed(self.counts),
+            "  faults: " + _listed(dict(sorted(self.faults.items()))),
+            f"  findings: {rules.total()}" + (f" ({_listed(rules)})" if rules else ""),
         ]
         return "\n".join(lines)
 
@@ -248,6 +259,10 @@ class Run:
             "lost": sum(finding.rule == "lost" for finding in judge(history)),
             **statuses,
         }
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
 
 
 def _has(client: HistoryClient, text: str) -> bool:

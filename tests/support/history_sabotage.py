@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from django.apps import AppConfig
 
-from project.settings import *  # noqa: F403
-from project.settings import INSTALLED_APPS as SITE_APPS
+from tests.support.site_settings import *  # noqa: F403
+from tests.support.site_settings import INSTALLED_APPS as SITE_APPS
 
 INSTALLED_APPS = [*SITE_APPS, "tests.support.history_sabotage.Sabotage"]
 

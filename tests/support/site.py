@@ -2,6 +2,7 @@
 database of its own.
 """
 
+import fcntl
 import itertools
 import shutil
 import subprocess
@@ -13,13 +14,15 @@ from pathlib import Path
 from tests.support.postgres import PostgresCluster
 from tests.support.processes import ROOT, Process, environment
 from tests.support.redis import RedisServer
+from tests.support.shell import Shell
 from tests.support.visitor import Visitor
+
+SETTINGS = "tests.support.site_settings"
 
 # "user-1" and so on: each test takes fresh ones, so that tests don't see each other's data.
 ACCOUNTS = 1000
 
-# Making a password's hash takes long on purpose. All of these accounts share one: the password is
-# "password".
+# All of these accounts share one hash: the password is "password".
 MAKE_ACCOUNTS = f"""
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
@@ -33,44 +36,63 @@ User.objects.bulk_create(
 
 
 class Databases:
-    """Databases with the site's tables and accounts: migrated once per engine, then copied."""
+    """Databases with the site's tables and accounts: migrated once per engine, then copied.
 
-    def __init__(self, postgres: PostgresCluster | None = None) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="carillon-db-"))
+    Test processes that are given the same `directory` share what is made there for SQLite.
+    """
+
+    def __init__(
+        self, postgres: PostgresCluster | None = None, directory: Path | None = None
+    ) -> None:
+        self._own = directory is None
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="carillon-db-"))
         self._postgres = postgres
-        self._ready: set[str] = set()
+        self._postgres_is_ready = False
 
     def create(self, engine: str, var_dir: Path) -> str:
         """Return the `DATABASE_URL` of a fresh database; "" for SQLite in `var_dir`."""
-        self._prepare(engine)
         if engine == "sqlite":
-            shutil.copy(self.directory / "db.sqlite3", var_dir / "db.sqlite3")
+            shutil.copy(self.sqlite(), var_dir / "db.sqlite3")
             return ""
+        if not self._postgres_is_ready:
+            self._cluster.drop_database("template_site")  # of an attempt that failed
+            self._migrate(self.directory, self._cluster.create_database("template_site"))
+            self._postgres_is_ready = True
         return self._cluster.create_database(f"site_{uuid.uuid4().hex}", "template_site")
+
+    def sqlite(self) -> Path:
+        """Return the file to copy."""
+        made = self.directory / "migrated.sqlite3"
+        with (self.directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                with tempfile.TemporaryDirectory(dir=self.directory) as var_dir:
+                    self._migrate(Path(var_dir), "")
+                    (Path(var_dir) / "db.sqlite3").rename(made)
+        return made
 
     def drop(self, url: str) -> None:
         if url:
             self._cluster.drop_database(url.rpartition("/")[2])
 
     def close(self) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self._own:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
     def _cluster(self) -> PostgresCluster:
         assert self._postgres is not None, "These databases were made without PostgreSQL"
         return self._postgres
 
-    def _prepare(self, engine: str) -> None:
-        if engine in self._ready:
-            return
-        url = ""
-        if engine == "postgresql":
-            self._cluster.drop_database("template_site")  # of an attempt that failed
-            url = self._cluster.create_database("template_site")
-        env = environment(VAR_DIR=str(self.directory), DATABASE_URL=url, SECRET_KEY="tests")
+    def _migrate(self, var_dir: Path, url: str) -> None:
+        env = environment(
+            DJANGO_SETTINGS_MODULE=SETTINGS,
+            VAR_DIR=str(var_dir),
+            DATABASE_URL=url,
+            SECRET_KEY="tests",
+        )
         for arguments in (("migrate", "--verbosity=0"), ("shell", "-c", MAKE_ACCOUNTS)):
             _manage(env, *arguments)
-        self._ready.add(engine)
 
 
 class Site:
@@ -95,15 +117,19 @@ class Site:
             shutil.rmtree(self.var_dir, ignore_errors=True)
             raise
         self.env = environment(
-            VAR_DIR=str(self.var_dir),
-            DATABASE_URL=self.database_url,
-            REDIS_URL=self.redis.url,
-            SECRET_KEY="tests",
-            **(env or {}),
+            **{
+                "DJANGO_SETTINGS_MODULE": SETTINGS,
+                "VAR_DIR": str(self.var_dir),
+                "DATABASE_URL": self.database_url,
+                "REDIS_URL": self.redis.url,
+                "SECRET_KEY": "tests",
+                **(env or {}),
+            }
         )
         self.webs: list[Process] = []
         self.base_urls: list[str] = []
         self.workers: list[Process] = []
+        self._shell: Shell | None = None
         self._usernames = (f"user-{n}" for n in range(1, ACCOUNTS + 1))
         self._visitors: dict[str, Visitor] = {}
         self._numbers = itertools.count(1)
@@ -150,15 +176,11 @@ class Site:
         password = "password" if username.startswith("user-") else username
         return Visitor(self.base_url).login(username, password)
 
-    def manage(self, *arguments: str) -> str:
-        """Run `manage.py` as another process of this site, and return what it printed."""
-        return _manage(self.env, *arguments)
-
     def shell(self, code: str) -> str:
-        """Run Python code in the site's shell, e.g. to publish from a process that serves
-        nothing.
-        """
-        return self.manage("shell", "--verbosity=0", "-c", code).strip()
+        """Run Python code in the site's shell, a process that serves nothing, e.g. to publish."""
+        if self._shell is None:
+            self._shell = Shell("shell", self.var_dir / "shell.log", self.env)
+        return self._shell.run(code).strip()
 
     @property
     def logs(self) -> str:
@@ -166,6 +188,8 @@ class Site:
         return "\n".join(f"--- {p.name}\n{p.output}" for p in (*self.webs, *self.workers))
 
     def close(self) -> None:
+        if self._shell is not None:
+            self._shell.close()
         for process in (*self.webs, *self.workers):
             process.stop()
         self._databases.drop(self.database_url)

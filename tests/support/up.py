@@ -13,8 +13,11 @@ UP = "Carillon is up"
 
 
 class Up:
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, database: Path | None = None, **variables: str) -> None:
+        """With `database`, an SQLite file, this is not its first start."""
         self.var_dir = Path(tempfile.mkdtemp(prefix="carillon-up-"))
+        if database is not None:
+            shutil.copy(database, self.var_dir / "db.sqlite3")
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._variables = {

@@ -247,7 +247,7 @@ class Endless(io.RawIOBase):
     ("kind", "megabytes"),
     [
         ("one_line_without_a_space", 200),
-        ("words_that_all_differ", 30),
+        ("words_that_all_differ", 15),
         ("long_words_that_all_differ", 60),
     ],
 )
