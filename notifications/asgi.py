@@ -99,7 +99,9 @@ def _keep_database_connections() -> None:
     """
     for connection in connections.all():
         if connection.settings_dict["CONN_MAX_AGE"] == 0:
-            kept = {"CONN_MAX_AGE": KEEP_CONNECTION_SECONDS, "CONN_HEALTH_CHECKS": True}
+            # A server may have closed its end meanwhile; a file has no other end.
+            remote = connection.vendor != "sqlite"
+            kept = {"CONN_MAX_AGE": KEEP_CONNECTION_SECONDS, "CONN_HEALTH_CHECKS": remote}
             connection.settings_dict = {**connection.settings_dict, **kept}
 
 
