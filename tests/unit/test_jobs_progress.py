@@ -1,18 +1,25 @@
 """Progress: honest, throttled, cheap, and no burden when Redis is away."""
 
 import json
+import math
 import time
 import timeit
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import pytest
 from celery import shared_task
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from notifications import storage
 from notifications.channels import user_channel
-from notifications.jobs import Progress, TrackedTask, progress
+from notifications.jobs import Progress, TrackedTask, lifecycle, reporter
 from notifications.jobs.models import Job, State
-from notifications.jobs.progress import Rate, Reporter
+from notifications.jobs.rate import Rate
+from notifications.jobs.reporter import begin, end
+from notifications.jobs.running import current_reporter
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -27,15 +34,15 @@ def eager(settings):
 
 @pytest.fixture
 def heard(monkeypatch) -> list[dict]:
-    """What is published, in order, beside being published."""
+    """The progress that is published, in order, beside being published."""
     said = []
-    publish = progress.publish
+    publish_many = reporter.publish_many
 
-    def hear(channel, type, data, **kwargs):
-        said.append(json.loads(json.dumps(data, default=str)))
-        return publish(channel, type, data, **kwargs)
+    def hear(drafts):
+        said.extend(json.loads(json.dumps(draft.data, default=str)) for draft in drafts)
+        return publish_many(drafts)
 
-    monkeypatch.setattr(progress, "publish", hear)
+    monkeypatch.setattr(reporter, "publish_many", hear)
     return said
 
 
@@ -65,8 +72,23 @@ def owner(live_redis, db) -> User:
     return User.objects.create(username="somebody")
 
 
+@pytest.fixture
+def job(owner) -> Job:
+    """One that runs here."""
+    job = Job.objects.create(owner=owner, title="t", task="t", state=State.RUNNING)
+    begin(job)
+    yield job
+    while end():
+        pass
+
+
+def latest(owner: User) -> dict:
+    [message] = storage.latest_values(user_channel(owner)).values()
+    return json.loads(message.data)
+
+
 @pytest.mark.django_db(transaction=True)
-class TestInAJob:
+class TestInATask:
     def test_a_task_is_a_job_with_a_result_and_its_last_count(self, owner, eager):
         job = count_to.apply_async([7], owner=owner, title="Rows").job
         job.refresh_from_db()
@@ -97,9 +119,6 @@ class TestInAJob:
         assert job.current == 4
         assert "Traceback" not in json.dumps(job.as_event(), default=str)
 
-    def test_a_title_is_made_from_the_tasks_name(self, owner, eager):
-        assert count_to.apply_async([1], owner=owner).job.title == "Count to"
-
     def test_delay_works_and_belongs_to_nobody(self, live_redis, eager, db):
         result = count_to.delay(2)
         assert result.job.owner is None
@@ -108,10 +127,23 @@ class TestInAJob:
 
     def test_one_job_does_not_leak_into_the_next(self, owner, eager):
         count_to.apply_async([5], owner=owner)
-        assert progress._reporter.get() is None
+        assert current_reporter() is None
+
+    def test_a_job_within_a_job_leaves_the_outer_one_running(self, owner, eager):
+        @shared_task(base=TrackedTask, name="tests.outer")
+        def outer() -> None:
+            counted = Progress(10, message="Outer")
+            counted.set(3)
+            count_to.apply_async([5], owner=owner)
+            counted.set(4)
+            Progress(8, message="After").set(6)
+
+        job = outer.apply_async(owner=owner).job
+        job.refresh_from_db()
+        assert (job.state, job.message, job.current) == (State.SUCCEEDED, "After", 6)
 
     def test_redis_away_in_the_middle_costs_a_moment_and_the_end_is_right(
-        self, owner, eager, live_redis, settings
+        self, owner, eager, live_redis
     ):
         @shared_task(base=TrackedTask, name="tests.cut_off")
         def cut_off() -> str:
@@ -130,67 +162,217 @@ class TestInAJob:
         assert (job.state, job.result) == (State.SUCCEEDED, "done")
         assert job.current > 10
 
+    def test_redis_that_hangs_costs_a_task_little_of_its_time(self, owner, eager, live_redis):
+        @shared_task(base=TrackedTask, name="tests.hanging")
+        def hanging() -> int:
+            counted = Progress(10**9)
+            live_redis.freeze()
+            try:
+                started = time.monotonic()
+                while time.monotonic() - started < 6:
+                    counted.update()
+                    time.sleep(0.01)
+            finally:
+                live_redis.thaw()
+            return int(counted.current)
+
+        job = hanging.apply_async(owner=owner).job
+        job.refresh_from_db()
+        assert job.result > 100  # of about 600
+
+    def test_the_last_state_arrives_when_redis_is_back(self, job, live_redis, owner, monkeypatch):
+        monkeypatch.setattr(reporter, "RETRY_FIRST_SECONDS", 0.2)
+        counted = Progress(10)
+        live_redis.kill()
+        time.sleep(0.15)
+        counted.set(7)
+        live_redis.start()
+        # The task says nothing more.
+        wait_until(lambda: storage.latest_values(user_channel(owner)), 10)
+        wait_until(lambda: latest(owner)["current"] == 7, 10)
+
     def test_the_row_is_brought_up_to_date_now_and_then(self, owner, monkeypatch):
-        monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
+        monkeypatch.setattr(reporter, "SAVE_SECONDS", 0.0)
         job = Job.objects.create(owner=owner, title="t", task="t", state=State.RUNNING)
-        token = progress._reporter.set(Reporter(job))
+        begin(job)
         try:
             Progress(10, unit="rows")
         finally:
-            progress._reporter.reset(token)
+            end()
         job = Job.objects.get(pk=job.pk)
         assert (job.total, job.unit) == (10, "rows")
 
+    def test_a_transaction_of_the_tasks_own_is_left_alone(self, owner, monkeypatch):
+        monkeypatch.setattr(reporter, "SAVE_SECONDS", 0.0)
+        job = Job.objects.create(owner=owner, title="t", task="t", state=State.RUNNING)
+        begin(job)
+        try:
+            with transaction.atomic():
+                Progress(10, unit="rows")
+        finally:
+            end()
+        assert Job.objects.get(pk=job.pk).total is None
 
-def test_outside_a_job_it_counts_and_says_nothing():
+
+class TestWhatIsSaid:
+    def test_the_last_count_is_said_although_nothing_follows(self, job, owner):
+        counted = Progress(10, message="Counting")
+        counted.set(4)  # within a tenth of a second, so not at once
+        assert latest(owner)["current"] == 0
+        wait_until(lambda: latest(owner)["current"] == 4, 5)
+
+    def test_nothing_is_said_after_the_end(self, job, owner, heard):
+        counted = Progress(10)
+        counted.set(4)
+        end()
+        said = len(heard)
+        counted.set(9)
+        time.sleep(0.5)
+        assert len(heard) == said
+
+    def test_nothing_is_said_while_nothing_changes(self, job, heard):
+        Progress(10).set(4)
+        wait_until(lambda: heard and heard[-1]["current"] == 4, 5)
+        said = len(heard)
+        time.sleep(0.5)
+        assert len(heard) == said
+
+    def count(self, counted: Progress, ago: float) -> None:
+        """Count 50 in five seconds that began so long ago, without saying so."""
+        running = current_reporter()
+        running._may_speak = math.inf
+        running._count_rate, running._fraction_rate = Rate(), Rate()
+        now = time.monotonic()
+        for second in range(6):
+            counted.set(10 * second)
+            running._set(running.measure(), now - ago + second)
+        running._said = running.measure()
+
+    def test_rate_and_time_left_are_told(self, job):
+        self.count(Progress(100), ago=5)
+        assert job.rate == pytest.approx(10)
+        assert job.eta == pytest.approx(5)
+
+    def test_a_time_left_that_stopped_being_true_is_taken_back(self, job, heard):
+        self.count(Progress(100), ago=60)
+        assert (job.rate, job.eta) != (None, None)
+        current_reporter()._may_speak = 0.0
+        wait_until(lambda: heard and heard[-1]["current"] == 50, 5)
+        assert (heard[-1]["rate"], heard[-1]["eta"]) == (None, None)
+
+    def test_unknown_totals_have_a_rate_and_no_time_left(self, job):
+        self.count(Progress(), ago=5)
+        assert (job.rate, job.eta, job.fraction) == (pytest.approx(10), None, None)
+
+    def test_a_total_and_a_message_may_change(self, job):
+        counted = Progress(message="Looking")
+        counted.total, counted.message = 20, "Reading"
+        counted.set(5)
+        measure = current_reporter().measure()
+        assert (measure.message, measure.total, measure.fraction) == ("Reading", 20, 0.25)
+
+    def test_as_a_context_manager_it_counts_what_happens_within(self, job):
+        with Progress(2, message="Files") as files:
+            for _ in range(2):
+                Progress(4, message="Rows").set(2)
+                assert current_reporter().measure().fraction == (files.current + 0.5) / 2
+                assert current_reporter().measure().message == "Files"
+                files.update()
+        assert current_reporter().measure().fraction == 1
+
+    def test_a_thread_in_the_context_of_the_task_reports_for_it(self, job):
+        counted = Progress(100)
+        with ThreadPoolExecutor(4) as pool:
+            found = [pool.submit(copy_context().run, current_reporter) for _ in range(4)]
+            assert {future.result() for future in found} == {current_reporter()}
+            assert pool.submit(current_reporter).result() is None
+        assert counted.current == 0
+
+    def test_a_member_of_a_group_moves_the_groups_bar_alone(self, owner):
+        group = Job.objects.create(
+            owner=owner, title="Group", task="t", state=State.RUNNING, members_total=2
+        )
+        member = Job.objects.create(
+            owner=owner, parent=group, title="Member", task="t", state=State.RUNNING
+        )
+        begin(member)
+        try:
+            Progress(4).set(2)
+            wait_until(lambda: storage.latest_values(user_channel(owner)), 5)
+            wait_until(lambda: latest(owner)["fraction"] == 0.25, 5)
+        finally:
+            end()
+        assert latest(owner)["id"] == str(group.pk)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_an_owner_deleted_meanwhile_is_no_trouble(self, owner, published):
+        job = lifecycle.create(owner_id=owner.pk, title="t", task="t")
+        begin(lifecycle.start(job.pk))
+        counted = Progress(10)
+        owner.delete()
+        current_reporter()._next_save = current_reporter().due = 0.0
+        counted.set(5)
+        assert end()["current"] == 5
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("total", [0, -1, math.nan, math.inf, -math.inf, None, "ten", 2**63])
+    def test_a_total_that_is_none_is_unknown(self, job, total):
+        counted = Progress(total)
+        counted.set(3)
+        measure = current_reporter().measure()
+        assert (measure.current, measure.total, measure.fraction) == (3, None, None)
+
+    def test_a_total_that_is_too_small_follows_the_count(self, job):
+        Progress(5).set(8)
+        measure = current_reporter().measure()
+        assert (measure.current, measure.total, measure.fraction) == (8, 8, 1)
+
+    @pytest.mark.parametrize("count", [math.nan, math.inf, -math.inf, -1, 0, 2, 2**63])
+    def test_a_count_that_is_none_or_goes_back_is_ignored(self, job, count):
+        counted = Progress(10)
+        counted.set(3)
+        counted.set(count)
+        assert counted.current == 3
+
+    @pytest.mark.parametrize("n", [0, -1, math.nan, math.inf])
+    def test_counting_nothing_or_less_is_ignored(self, job, n):
+        counted = Progress(10)
+        counted.update(3)
+        counted.update(n)
+        assert counted.current == 3
+
+    def test_fractions_count_too(self, job):
+        counted = Progress(2.5)
+        counted.update(1.25)
+        measure = current_reporter().measure()
+        assert (measure.current, measure.total, measure.fraction) == (1, 3, 0.5)
+
+    def test_long_and_strange_texts_are_cut_and_cleaned(self, job, owner):
+        Progress(1, message="m\0" * 500, unit="u\ud800" * 500)
+        wait_until(lambda: latest(owner)["message"], 5)
+        assert latest(owner)["message"] == "m\ufffd" * 100
+        assert latest(owner)["unit"] == "u\ufffd" * 10
+        Job.objects.filter(pk=job.pk).update(**end())
+
+
+def test_outside_a_job_it_counts_and_says_nothing(published):
     counted = Progress(10)
     counted.update(3)
     counted.set(2)
-    assert counted.current == 3
+    with Progress(3) as other:
+        other.update()
+    assert (counted.current, other.current) == (3, 1)
+    assert published == []
 
 
-def test_a_throttled_call_costs_less_than_a_microsecond():
-    job = Job(title="t")
-    job.owner_id = None
-    token = progress._reporter.set(Reporter(job))
+def test_a_throttled_call_costs_less_than_a_microsecond(published):
+    begin(Job(title="t"))
     try:
         counted = Progress(10**9)
         counted._reporter.due = time.monotonic() + 3600
         numbers = iter(range(1, 10**9))
         costs = timeit.repeat(lambda: counted.set(next(numbers)), number=20_000, repeat=7)
     finally:
-        progress._reporter.reset(token)
+        end()
     assert min(costs) / 20_000 < 1e-6
-
-
-def test_a_rate_is_shown_when_it_means_something_and_does_not_jump():
-    rate = Rate()
-    assert rate.update(0, 0.0) is None
-    assert rate.update(50, 0.5) is None
-    steady = [rate.update(100 * t / 10, t / 10) for t in range(10, 100)]
-    assert steady[-1] == pytest.approx(100, rel=0.01)
-    after_a_jump = rate.update(100 * 9.9 + 1000, 10.0)
-    assert after_a_jump < 350
-
-
-def test_a_standstill_has_no_rate():
-    rate = Rate()
-    for t in range(100):
-        value = rate.update(0, t / 10)
-    assert value is None
-
-
-def test_the_latest_value_carries_rate_and_time_left(live_redis, db):
-    owner = User.objects.create(username="somebody")
-    job = Job.objects.create(owner=owner, title="t", task="t", state=State.RUNNING)
-    reporter = Reporter(job)
-    job.current, job.total = 0, 100
-    reporter.report()
-    reporter._rate._started -= 2
-    reporter._rate._last = (0, reporter._rate._last[1] - 2)
-    job.current = 50
-    reporter.report()
-    [message] = storage.latest_values(user_channel(owner)).values()
-    data = json.loads(message.data)
-    assert data["rate"] == pytest.approx(25, rel=0.2)
-    assert data["eta"] == pytest.approx(2, rel=0.2)
