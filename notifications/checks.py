@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from .conf import SETTINGS, Setting
+from .conf import SETTINGS, Setting, conf
 
 MANAGER = "notifications.eventstream.ChannelManager"
 STORAGE = "notifications.eventstream.Storage"
@@ -64,6 +64,25 @@ def check_eventstream(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
             )
         )
     return found
+
+
+@register(Tags.compatibility)
+def check_jobs(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A job may not count as lost before its worker had a chance to say otherwise (W004)."""
+    try:
+        least = 2 * (conf.job_heartbeat_seconds + conf.job_sweep_seconds)
+        if conf.job_lost_seconds >= least:
+            return []
+    except TypeError:  # which `check_settings` reports
+        return []
+    return [
+        Warning(
+            f"NOTIFICATIONS_JOB_LOST_SECONDS should be at least {least:g}: twice the time between "
+            "two signs of life and twice that between two sweeps.",
+            hint="Otherwise running jobs count as lost whenever Redis pauses.",
+            id="notifications.W004",
+        )
+    ]
 
 
 def _check_value(name: str, value: Any, setting: Setting) -> list[CheckMessage]:

@@ -45,6 +45,14 @@ SETTINGS: dict[str, Setting] = {
     "STREAMS_PER_PROCESS": Setting(20_000, minimum=1),
     # Threads that run the view of a stream while it opens; a stream that is open has none.
     "VIEW_THREADS": Setting(4, minimum=1, maximum=64),
+    # How often a worker says which jobs it has, and after which silence they count as lost. With
+    # the pause between two sweeps a dead worker is noticed within 45 s.
+    "JOB_HEARTBEAT_SECONDS": Setting(5, minimum=1, maximum=300),
+    "JOB_LOST_SECONDS": Setting(35, minimum=3, maximum=24 * 60 * 60),
+    "JOB_SWEEP_SECONDS": Setting(10, minimum=1, maximum=3600),
+    # How long a job that was cancelled may go on, to clean up, before it is ended by force.
+    "JOB_CANCEL_GRACE_SECONDS": Setting(10, minimum=0, maximum=24 * 60 * 60),
+    "JOB_RETENTION_DAYS": Setting(30, minimum=0),  # 0: for ever
 }
 
 

@@ -1,4 +1,4 @@
-"""The app of jobs: tracked Celery tasks and their pages."""
+"""The app of jobs: tracked Celery tasks and their pages, and a channel for each job."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
@@ -8,3 +8,16 @@ class JobsConfig(AppConfig):
     name = "notifications.jobs"
     label = "jobs"
     verbose_name = _("Jobs")
+
+    def ready(self) -> None:
+        from celery.signals import task_revoked
+
+        from .. import channels
+        from . import heartbeat, requests, sweep
+        from .models import CHANNEL_PREFIX
+        from .readers import may_read_job_channel
+
+        channels.register(CHANNEL_PREFIX, may_read_job_channel)
+        task_revoked.connect(requests.revoked, dispatch_uid="carillon.revoked", weak=False)
+        heartbeat.connect()
+        sweep.connect()

@@ -102,6 +102,7 @@ class Job(models.Model):
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     retry_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=200, blank=True)
+    queue = models.CharField(_("queue"), max_length=200, blank=True)
     heartbeat = models.DateTimeField(_("last sign of life"), null=True, blank=True)
     cancel_requested = models.DateTimeField(_("cancel requested"), null=True, blank=True)
     # args, kwargs and options, where they are JSON and the task may be tried again by a person.

@@ -9,19 +9,39 @@ The base class of a Celery task whose runs are jobs::
 """
 
 import logging
-from typing import Any
+import traceback as tracebacks
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from celery import Task
+from celery.exceptions import (
+    Ignore,
+    Reject,
+    Retry,
+    SoftTimeLimitExceeded,
+    TimeLimitExceeded,
+)
 from celery.result import AsyncResult
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from . import lifecycle
+from . import lifecycle, storable
+from .exceptions import JobCancelled
+from .middleware import current_user_pk
 from .models import Job
-from .progress import Reporter, _reporter
+from .reporter import begin, end
 
 logger = logging.getLogger(__name__)
+
+TRACEBACK_MAX_LENGTH: Final = 100_000  # characters, of which the last are kept
+
+# What a retry by a person uses again, beside the arguments.
+KEPT_OPTIONS: Final = ("queue", "exchange", "routing_key", "priority", "time_limit")
+KEPT_OPTIONS_SOFT: Final = ("soft_time_limit", "headers")
+
+UNSET: Final[Any] = object()
 
 
 class JobResult(AsyncResult):  # type: ignore[type-arg]
@@ -38,8 +58,14 @@ class TrackedTask(Task):  # type: ignore[type-arg]
     the worker is sent when that commits.
     """
 
+    Request = "notifications.jobs.requests:TrackedRequest"
+
     # The template that shows a result on the job's page, for all runs of this task.
     result_template = ""
+
+    # Whether a person may start a job anew that has failed, was cancelled or is lost: then its
+    # arguments are kept in its row, where they are JSON.
+    retryable = False
 
     def apply_async(  # type: ignore[override]
         self,
@@ -47,12 +73,16 @@ class TrackedTask(Task):  # type: ignore[type-arg]
         kwargs: Any = None,
         task_id: str | None = None,
         *,
-        owner: Any = None,
+        owner: Any = UNSET,
         title: str = "",
         **options: Any,
     ) -> Any:
         """
-        Queue the task as a job of ``owner`` (a user, its primary key, or None: staff only).
+        Queue the task as a job of ``owner``: a user or its primary key.
+
+        Without it the owner is the user of the request that calls, where the middleware
+        ``notifications.jobs.middleware.CurrentUser`` is installed; else, and for None, there is
+        none, and the staff alone sees the job.
 
         Returns Celery's result with the new ``Job`` as ``job``. Raises what Celery raises when
         the broker can't be reached (``kombu.exceptions.OperationalError``), and there is no job
@@ -60,53 +90,159 @@ class TrackedTask(Task):  # type: ignore[type-arg]
         """
         if task_id is not None:  # Celery's own: a retry, or a part of a group
             return super().apply_async(args, kwargs, task_id=task_id, **options)
+        arguments = self._arguments(args, kwargs, options) if self.retryable else None
         job = lifecycle.create(
-            owner_id=getattr(owner, "pk", owner),
-            title=title or self.name.rpartition(".")[2].replace("_", " ").capitalize(),
+            owner_id=current_user_pk() if owner is UNSET else getattr(owner, "pk", owner),
+            title=title or self.job_title(args, kwargs),
             task=self.name,
             result_template=self.result_template,
+            queue=self.job_queue(options),
+            arguments=arguments,
+            retryable=arguments is not None,
         )
+        result: Any = JobResult(str(job.pk), app=self.app)
         send = super().apply_async
 
         def queue() -> None:
+            nonlocal result
             try:
-                send(args, kwargs, task_id=str(job.pk), **options)
+                sent = send(args, kwargs, task_id=str(job.pk), **options)
             except Exception:
                 lifecycle.withdraw(job.pk, _("The job could not be queued."))
                 raise
+            if self.app.conf.task_always_eager:
+                result = sent  # which has the task's result already
 
         transaction.on_commit(queue)
-        result = JobResult(str(job.pk), app=self.app)
         result.job = job
         return result
 
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        job = lifecycle.start(UUID(task_id)) if _is_job(task_id) else None
-        _reporter.set(Reporter(job) if job else None)
+    def job_title(self, args: Any, kwargs: Any) -> str:
+        """Return the title of a job that was given none."""
+        return str(self.name).rpartition(".")[2].replace("_", " ").capitalize()
+
+    def job_queue(self, options: dict[str, Any]) -> str:
+        """Return the name of the queue that a message goes to; "" where it can't be known."""
+        try:
+            # As `Task.apply_async` has it.
+            preset = {"queue": self.queue} if getattr(self, "queue", None) else {}
+            route = self.app.amqp.router.route({**preset, **options}, self.name)
+            queue = route.get("queue")
+            return str(getattr(queue, "name", queue) or "")[:200]
+        except Exception:
+            return ""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and take down how it ended; a call without a worker is that of a function."""
+        pk = _job_id(self.request)
+        if pk is None:
+            return super().__call__(*args, **kwargs)
+        job = lifecycle.start(pk, "" if self.request.is_eager else self.request.hostname or "")
+        if job is None:
+            if not Job.objects.filter(pk=pk).exists():
+                return self.run(*args, **kwargs)
+            return self._refuse(_("The job has ended already."))
+        self.request.job_attempt = job.attempts
+        begin(job)
+        try:
+            result = self.run(*args, **kwargs)
+        except BaseException as error:
+            self._ended(pk, error, attempt=job.attempts, **end())
+            raise
+        self.request.job_progress = end()
+        return result
+
+    def replace(self, sig: Any) -> Any:
+        self.request.job_replaced = True
+        return super().replace(sig)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        if _is_job(task_id):
-            lifecycle.succeed(UUID(task_id), retval, **_last_progress())
+        pk = _job_id(self.request)
+        if pk is not None and self.request.get("job_attempt"):
+            lifecycle.succeed(pk, retval, **self.request.job_progress)
 
     def on_failure(
         self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any
     ) -> None:
-        if _is_job(task_id):
-            error = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-            lifecycle.fail(UUID(task_id), error, **_last_progress())
+        # Beside what `__call__` has seen: a result that Celery can't store, a time limit.
+        pk = _uuid(task_id)
+        if pk is not None:
+            trace = str(getattr(einfo, "traceback", "") or "")[-TRACEBACK_MAX_LENGTH:]
+            lifecycle.fail(pk, _error(exc), traceback=trace)
 
-    def after_return(self, *args: Any) -> None:
-        _reporter.set(None)
+    def _arguments(self, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+        kept = {
+            name: options[name] for name in (*KEPT_OPTIONS, *KEPT_OPTIONS_SOFT) if name in options
+        }
+        try:
+            return storable.pack(
+                {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
+            )
+        except storable.NotStorable as error:
+            logger.warning("A job of %s can't be tried again by hand: %s", self.name, error)
+            return None
+
+    def _refuse(self, reason: str) -> Any:
+        """End without a run."""
+        self._release(reason)
+        raise Ignore(reason)
+
+    def _release(self, reason: str) -> None:
+        """A chord that waits for this part must not go on waiting."""
+        request = self.request
+        if request.chord:
+            self.backend.mark_as_revoked(request.id, reason, request=request, store_result=False)
+
+    def _ended(self, pk: UUID, error: BaseException, **run: Any) -> None:
+        """Take down how a run ended that did not return."""
+        if isinstance(error, JobCancelled):
+            lifecycle.cancelled(pk, asked=False, **run)
+            self._release(_("The job was cancelled."))
+        elif isinstance(error, Retry):
+            why = _error(error.exc) if error.exc else ""
+            lifecycle.retrying(pk, why, _moment(error.when), **run)
+        elif isinstance(error, Reject):
+            reason = f"Reject: {error.reason}" if error.reason else "Reject"
+            if error.requeue:
+                lifecycle.retrying(pk, reason, **run)
+            else:
+                lifecycle.fail(pk, reason, **run)
+        elif isinstance(error, Ignore):
+            # The task gave up without a result; or it goes on as what it has replaced itself by.
+            if not self.request.get("job_replaced"):
+                lifecycle.cancelled(pk, asked=False, error=str(error)[:1000], **run)
+        elif isinstance(error, Exception):
+            lifecycle.fail(pk, _error(error), traceback=_traceback(error), **run)
+        # Else the process ends; who watches it says what became of the job.
 
 
-def _is_job(task_id: str) -> bool:
+def _job_id(request: Any) -> UUID | None:
+    return None if request.called_directly else _uuid(request.id)
+
+
+def _uuid(task_id: Any) -> UUID | None:
     try:
-        UUID(task_id)
+        return UUID(str(task_id))
     except ValueError:
-        return False
-    return True
+        return None
 
 
-def _last_progress() -> dict[str, Any]:
-    reporter = _reporter.get()
-    return reporter.fields() if reporter else {}
+def _moment(when: Any) -> datetime | None:
+    """When a retry is due, from what Celery knows: a time, or seconds from now."""
+    if isinstance(when, datetime):
+        return timezone.make_aware(when) if timezone.is_naive(when) else when
+    if isinstance(when, (int, float)):
+        return timezone.now() + timedelta(seconds=when)
+    return None
+
+
+def _error(error: BaseException | str) -> str:
+    """The type and the message, as the owner reads it."""
+    if isinstance(error, SoftTimeLimitExceeded | TimeLimitExceeded):
+        return f"{type(error).__name__}: {_('It took longer than it may.')}"
+    name = type(error).__name__
+    return f"{name}: {error}" if str(error) else name
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(tracebacks.format_exception(error))[-TRACEBACK_MAX_LENGTH:]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notifications.checks import check_eventstream, check_settings
+from notifications.checks import check_eventstream, check_jobs, check_settings
 from notifications.conf import SETTINGS, conf
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "settings.md"
@@ -67,3 +67,9 @@ def test_settings_are_read_when_they_are_used(settings):
 def test_the_documentation_has_a_row_for_each_setting_with_its_default():
     rows = dict(re.findall(r"^\| `NOTIFICATIONS_(\w+)` \| `(.+?)` \|", DOCS.read_text(), re.M))
     assert rows == {name: repr(setting.default) for name, setting in SETTINGS.items()}
+
+
+def test_a_job_must_be_given_time_to_be_heard_of(settings):
+    assert check_jobs(None) == []
+    settings.NOTIFICATIONS_JOB_LOST_SECONDS = 20
+    assert ids(check_jobs(None)) == ["notifications.W004"]

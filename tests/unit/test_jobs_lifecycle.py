@@ -5,6 +5,7 @@ import uuid
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils import timezone
 
 from notifications import storage
 from notifications.channels import user_channel
@@ -106,6 +107,62 @@ def test_an_owner_who_is_deleted_leaves_the_job_to_the_staff(job, owner):
     lifecycle.start(job.pk)
     job.refresh_from_db()
     assert (job.owner, job.state) == (None, State.RUNNING)
+
+
+def test_a_second_attempt_begins_with_an_empty_bar_and_keeps_the_first_start(job):
+    first = lifecycle.start(job.pk, "worker@host")
+    lifecycle.retrying(job.pk, "OSError: no route", attempt=1, current=5, fraction=0.5)
+    job.refresh_from_db()
+    assert (job.state, job.error, job.attempts) == (State.RETRYING, "OSError: no route", 1)
+    again = lifecycle.start(job.pk, "other@host")
+    assert (again.state, again.attempts, again.worker) == (State.RUNNING, 2, "other@host")
+    assert (again.current, again.fraction, again.error, again.retry_at) == (0, None, "", None)
+    assert again.started == first.started
+
+
+def test_an_attempt_that_comes_back_late_does_not_end_the_one_that_took_its_place(job):
+    lifecycle.start(job.pk)
+    lifecycle.start(job.pk)
+    assert lifecycle.fail(job.pk, "late", attempt=1) is None
+    assert lifecycle.retrying(job.pk, "late", attempt=1) is None
+    assert lifecycle.cancelled(job.pk, attempt=1, asked=False) is None
+    assert lifecycle.fail(job.pk, "in time", attempt=2).error == "in time"
+
+
+def test_a_lost_job_is_found_or_runs_again_with_a_higher_version(job, owner):
+    lifecycle.start(job.pk)
+    lifecycle.lose(job.pk, "gone")
+    assert lifecycle.find(job.pk).finished is None
+    lifecycle.lose(job.pk, "gone")
+    assert lifecycle.start(job.pk).attempts == 2
+    lifecycle.lose(job.pk, "gone")
+    assert lifecycle.succeed(job.pk, 1).error == ""
+    states = ["queued", "running", "lost", "running", "lost", "running", "lost", "succeeded"]
+    assert said(owner) == [(state, n) for n, state in enumerate(states, 1)]
+
+
+def test_a_job_that_never_started_is_not_found_but_may_start(job):
+    lifecycle.lose(job.pk, "no message")
+    assert lifecycle.find(job.pk) is None
+    assert lifecycle.start(job.pk).state == State.RUNNING
+
+
+@pytest.mark.parametrize("verb", ["start", "retrying", "lose"])
+def test_a_job_that_is_to_be_cancelled_goes_nowhere_else(job, verb):
+    lifecycle.start(job.pk)
+    Job.objects.filter(pk=job.pk).update(cancel_requested=timezone.now())
+    arguments = {"start": (), "retrying": ("why",), "lose": ("why",)}[verb]
+    getattr(lifecycle, verb)(job.pk, *arguments)
+    job.refresh_from_db()
+    assert job.state == State.CANCELLED
+
+
+def test_the_traceback_is_kept_and_not_said(job, owner):
+    lifecycle.start(job.pk)
+    lifecycle.fail(job.pk, "ValueError", traceback="secret line")
+    job.refresh_from_db()
+    assert job.traceback == "secret line"
+    assert "secret" not in storage.read(user_channel(owner), 1).log[-1].data
 
 
 def test_a_long_title_is_cut(owner):

@@ -80,6 +80,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="job",
+            name="queue",
+            field=models.CharField(blank=True, max_length=200, verbose_name="queue"),
+        ),
+        migrations.AddField(
+            model_name="job",
             name="result_note",
             field=models.CharField(blank=True, max_length=200, verbose_name="note on the result"),
         ),

@@ -1,0 +1,121 @@
+"""The sweep: what counts as lost, and what it does not conclude."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from notifications.exceptions import RedisUnavailable
+from notifications.jobs import lifecycle, signs, sweep
+from notifications.jobs.models import Job, State
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG_AGO = timedelta(hours=1)
+
+
+@pytest.fixture
+def job(live_redis) -> Job:
+    owner = User.objects.create(username="somebody")
+    return lifecycle.create(owner_id=owner.pk, title="t", task="t", queue="celery")
+
+
+@pytest.fixture
+def silent(job) -> Job:
+    """A job that runs, and of which nothing was heard for long."""
+    lifecycle.start(job.pk, "worker@host")
+    Job.objects.update(heartbeat=timezone.now() - LONG_AGO)
+    return job
+
+
+@pytest.fixture
+def watched(live_redis, redis_client) -> None:
+    """Signs have been watched for long."""
+    signs.look()
+    redis_client.hincrby("notifications:jobs:sweep", "since", -3600)
+
+
+def state(job: Job) -> str:
+    return Job.objects.get(pk=job.pk).state
+
+
+def test_a_job_without_a_sign_of_life_is_lost(silent, watched):
+    sweep.sweep()
+    assert state(silent) == State.LOST
+
+
+def test_a_job_with_a_sign_of_life_runs_on(silent, watched):
+    signs.report([str(silent.pk)])
+    sweep.sweep()
+    assert state(silent) == State.RUNNING
+
+
+def test_a_job_that_has_just_begun_is_given_time(job, watched):
+    lifecycle.start(job.pk, "worker@host")
+    sweep.sweep()
+    assert state(job) == State.RUNNING
+
+
+def test_nothing_is_concluded_before_signs_were_watched_for_long_enough(silent, redis_client):
+    sweep.sweep()
+    assert state(silent) == State.RUNNING
+
+
+def test_a_pause_in_the_watch_begins_it_anew(silent, watched, redis_client):
+    redis_client.hincrby("notifications:jobs:sweep", "last", -60)
+    sweep.sweep()
+    assert state(silent) == State.RUNNING
+
+
+def test_nothing_is_concluded_without_redis(silent, live_redis):
+    live_redis.kill()
+    with pytest.raises(RedisUnavailable):
+        sweep.sweep()
+    assert state(silent) == State.RUNNING
+
+
+def test_a_job_without_a_worker_gives_no_signs_and_is_left_alone(job, watched):
+    lifecycle.start(job.pk)
+    Job.objects.update(heartbeat=timezone.now() - LONG_AGO)
+    sweep.sweep()
+    assert state(job) == State.RUNNING
+
+
+def test_a_lost_job_that_is_heard_of_runs(silent, watched):
+    sweep.sweep()
+    signs.report([str(silent.pk)])
+    sweep.sweep()
+    assert state(silent) == State.RUNNING
+
+
+def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(silent, watched):
+    Job.objects.update(cancel_requested=timezone.now())
+    sweep.sweep()
+    assert state(silent) == State.CANCELLED
+
+
+def test_a_job_counts_as_missing_when_it_was_missed_twice_in_a_row(job, live_redis):
+    other = lifecycle.create(owner_id=None, title="t", task="t")
+    assert signs.missed_twice([job.pk]) == set()
+    assert signs.missed_twice([other.pk]) == set()
+    assert signs.missed_twice([job.pk, other.pk]) == {other.pk}
+    assert signs.missed_twice([]) == set()
+    assert signs.missed_twice([job.pk]) == set()
+
+
+def test_old_jobs_are_removed_with_their_members(job, settings):
+    lifecycle.start(job.pk)
+    lifecycle.succeed(job.pk)
+    recent = lifecycle.create(owner_id=None, title="t", task="t")
+    lifecycle.fail(recent.pk, "x")
+    waiting = lifecycle.create(owner_id=None, title="t", task="t")
+    Job.objects.create(parent=job, title="member", task="t", finished=timezone.now())
+    old = timezone.now() - timedelta(days=31)
+    Job.objects.filter(pk=job.pk).update(finished=old)
+    Job.objects.filter(pk=waiting.pk).update(created=old)
+    settings.NOTIFICATIONS_JOB_RETENTION_DAYS = 0
+    assert sweep.prune() == 0
+    settings.NOTIFICATIONS_JOB_RETENTION_DAYS = 30
+    assert sweep.prune() == 1
+    assert set(Job.objects.values_list("pk", flat=True)) == {recent.pk, waiting.pk}
