@@ -15,7 +15,10 @@ NAME_MAX_LENGTH = 200  # characters; a job's title
 
 
 class UploadForm(forms.Form):
-    """One file of any kind, also an empty one, up to `MAX_UPLOAD_BYTES`."""
+    """One file of any kind, also an empty one, up to `MAX_UPLOAD_BYTES`.
+
+    `unpack`: where it is an archive, look at each file in it.
+    """
 
     file = forms.FileField(
         label=_("File"),
@@ -26,6 +29,8 @@ class UploadForm(forms.Form):
             "invalid": _("That was not a file. Choose one and send the form again."),
         },
     )
+
+    unpack = forms.BooleanField(label=_("Look into each file of a zip archive"), required=False)
 
     def clean_file(self) -> "UploadedFile[Any]":
         file: UploadedFile[Any] = self.cleaned_data["file"]

@@ -16,9 +16,13 @@ class FileUnreadable(Exception):
     """The uploaded file is gone, or the disk doesn't give it."""
 
 
-@shared_task(base=TrackedTask, result_template="analysis/result.html")
+@shared_task(base=TrackedTask, result_template="analysis/result.html", retryable=True)
 def analyse_file(upload: str, name: str) -> dict[str, Any]:
-    """Return the figures of the kept file `upload`, which people know as `name`, and remove it."""
+    """
+    Return the figures of the kept file `upload`, which people know as `name`, and remove it.
+
+    Where that fails, or is cancelled, the file stays for another attempt.
+    """
     started = time.monotonic()
     path = uploads.path_of(upload)
     try:
@@ -29,6 +33,11 @@ def analyse_file(upload: str, name: str) -> dict[str, Any]:
         # Without its path, which the owner of the job has no business with.
         reason = error.strerror or type(error).__name__
         raise FileUnreadable(_("The uploaded file can't be read: %s") % reason) from error
-    finally:
-        uploads.discard(upload)
+    uploads.discard(upload)
     return {"name": name, **asdict(figures), "seconds": round(time.monotonic() - started, 3)}
+
+
+@shared_task
+def discard_old_uploads() -> int:
+    """Remove what uploads were left behind; beat calls this once in an hour."""
+    return uploads.discard_old()

@@ -11,11 +11,13 @@ from django.views.decorators.http import require_http_methods
 from kombu.exceptions import OperationalError
 
 from notifications.jobs.live import with_latest
-from notifications.jobs.models import Job
+from notifications.jobs.models import LARGE, Job
 from notifications.pages import live_page
 from project.analysis import uploads
 from project.analysis.forms import UploadForm
 from project.analysis.tasks import analyse_file
+from project.archive import tasks as archive_tasks
+from project.archive.members import Member, TooMuch, members_of
 from project.uploads import BODY_REFUSED
 
 logger = logging.getLogger(__name__)
@@ -42,10 +44,15 @@ def home(request: HttpRequest) -> HttpResponse:
         large = form.has_error("file", "too_large")
         return _answer(request, form, 413 if large else 400)
     try:
+        members = members_of(form.cleaned_data["file"]) if form.cleaned_data["unpack"] else []
+    except TooMuch as error:
+        form.add_error("file", str(error))
+        return _answer(request, form, 400)
+    try:
         # The queue is in the same Redis. Where that hangs, asking the broker too would take long.
         if not request.live.available:  # type: ignore[attr-defined]
             raise QueueUnavailable
-        job = start(form, request.user)
+        job = start(form, request.user, members)
     except QueueUnavailable:
         form.add_error(None, _("The file can't be taken just now. Try again in a moment."))
         return _answer(request, form, 503)
@@ -56,11 +63,17 @@ def home(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def start(form: UploadForm, owner: object) -> Job:
-    """Keep the form's file and queue its job; where that fails nothing stays behind."""
+def start(form: UploadForm, owner: object, members: list[Member]) -> Job:
+    """
+    Keep the form's file and queue its job, of an archive with a part for each of its `members`.
+
+    Where that fails nothing stays behind.
+    """
     name = form.name
     upload = uploads.keep(form.cleaned_data["file"])
     try:
+        if members:
+            return archive_tasks.start(upload, name, members, owner)
         job: Job = analyse_file.apply_async([upload, name], owner=owner, title=name).job
     except OperationalError as error:
         logger.error("A file could not be queued for analysis: %s", error)
@@ -75,7 +88,7 @@ def start(form: UploadForm, owner: object) -> Job:
 def _answer(request: HttpRequest, form: UploadForm, status: int) -> HttpResponse:
     if status != 200 and _wants_json(request):
         return JsonResponse({"errors": form.errors.get_json_data()}, status=status)
-    newest = Job.objects.filter(owner_id=request.user.pk).defer("result")[:NEWEST_JOBS]
+    newest = Job.objects.filter(owner_id=request.user.pk, parent=None).defer(*LARGE)[:NEWEST_JOBS]
     context = {
         "form": form,
         "max_bytes": settings.MAX_UPLOAD_BYTES,

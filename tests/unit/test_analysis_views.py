@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, RequestFactory
 
 from notifications.jobs.models import Job, State
-from project.analysis import tasks
+from project.analysis import tasks, uploads
 from project.analysis.forms import NAME_MAX_LENGTH, clean_name
 from project.analysis.tasks import analyse_file
 from project.analysis.views import home
@@ -98,7 +99,7 @@ class TestAFileThatIsTaken:
         assert Job.objects.get().result["size"] == size
         assert files_in(kept) == []
 
-    def test_is_gone_too_when_its_job_has_failed(self, visitor, kept, monkeypatch):
+    def test_stays_for_another_attempt_when_its_job_has_failed(self, visitor, kept, monkeypatch):
         def broken(*args):
             assert len(files_in(kept)) == 1
             raise OSError(5, "Input/output error", str(kept))
@@ -108,6 +109,13 @@ class TestAFileThatIsTaken:
         job = Job.objects.get()
         assert job.state == State.FAILED
         assert job.error.endswith("The uploaded file can't be read: Input/output error")
+        assert job.can_retry
+        [path] = files_in(kept)
+        week_ago = time.time() - uploads.KEEP_SECONDS
+        os.utime(path, (week_ago + 60, week_ago + 60))
+        assert tasks.discard_old_uploads() == 0
+        os.utime(path, (week_ago - 60, week_ago - 60))
+        assert tasks.discard_old_uploads() == 1
         assert files_in(kept) == []
 
     def test_is_named_without_path_and_control_characters(self, visitor):
