@@ -40,13 +40,13 @@ def step(title: str, weight: float = 1) -> Iterator[None]:
     if reporter is None:
         yield
         return
-    entered = reporter.enter_step(title, weight)
+    scope, entered = reporter.enter_step(Step(title, weight))
     complete = False
     try:
         yield
         complete = True
     finally:
-        reporter.leave_step(entered, complete=complete)
+        reporter.leave_step(scope, entered, complete=complete)
 
 
 def steps(*titles: "str | tuple[str, float]") -> None:

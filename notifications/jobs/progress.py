@@ -98,6 +98,10 @@ class Progress:
             if reporter is not None and monotonic() >= reporter.due:
                 reporter.point()
 
+    def _point(self) -> None:
+        if self._reporter is not None:
+            self._reporter.point()
+
     # For `track`, the reporter and the phases
 
     def look(self, current: int) -> None:

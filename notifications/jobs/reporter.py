@@ -10,7 +10,7 @@ import logging
 from math import inf
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DatabaseError, connection
 
@@ -19,14 +19,13 @@ from ..exceptions import NotificationsError
 from ..messages import Draft
 from ..publishing import publish_many
 from . import groups
+from .course import Course, Measure
 from .exceptions import JobCancelled
 from .logs import Lines
-from .models import MESSAGE_MAX_LENGTH, UNIT_MAX_LENGTH, Job
-from .phases import DONE, Item, Scope, Step, as_data
-from .rate import Rate
+from .models import Job
+from .phases import Item, Scope, Step
 from .running import running
 from .signs import cancel_requested
-from .storable import clean
 from .ticker import ticker
 
 if TYPE_CHECKING:
@@ -45,10 +44,6 @@ RETRY_FIRST_SECONDS: Final = 1.0
 RETRY_LAST_SECONDS: Final = 30.0
 
 END_SECONDS: Final = 5.0  # that the end of a job waits for what is being said, at most
-
-# A time left means something once a job got so far, or has run for so long.
-LEFT_FIRST_FRACTION: Final = 0.01
-LEFT_FIRST_SECONDS: Final = 10.0
 
 
 def begin(job: Job) -> "Reporter":
@@ -71,17 +66,6 @@ def end() -> dict[str, Any]:
     return reporter.end()
 
 
-class Measure(NamedTuple):
-    """What is said of a job's progress, by the names of its fields."""
-
-    fraction: float | None
-    steps: list[dict[str, Any]]
-    message: str
-    unit: str = ""
-    current: int = 0
-    total: int | None = None
-
-
 class Reporter:
     """
     The progress and the log of one run.
@@ -97,14 +81,7 @@ class Reporter:
         self.outer = outer
         self.due = 0.0
 
-        self._root = Scope()
-        self._scopes: list[Scope] = [self._root]
-        self._shown: Progress | None = None
-        self._followed: list[Progress] = []
-        self._fraction = 0.0  # the largest so far
-        self._began = now
-        self._count_rate = Rate()
-        self._fraction_rate = Rate()
+        self._course = Course()
         self._lines = Lines(job.log_lines, job.log_tail if job.log_lines else ())
 
         self._speaking = Lock()
@@ -121,51 +98,36 @@ class Reporter:
 
     def open(self, count: "Progress") -> Scope:
         """Follow a new count; return the scope that it counts in."""
-        scope = self._scope()
-        scope.open_count(count)
-        if not any(isinstance(scope, Item) for scope in self._scopes):
-            self._show(count)
+        scope = self._course.open(count)
         self.point()
         return scope
 
     def enter(self, count: "Progress") -> Item:
         """Take what happens from now on as the handling of one of the things counted."""
-        item = Item(count)
-        self._scopes.append(item)
-        self._followed.append(count)
-        return item
+        return self._course.enter(count)
 
     def leave(self, count: "Progress", scope: Scope, item: Item, *, complete: bool) -> None:
         """End what ``enter`` began; where that did not come to its end, nothing is raised."""
-        _remove(self._scopes, item)
-        _remove(self._followed, count)
-        scope.close(count, complete=complete)
+        self._course.leave(count, scope, item, complete=complete)
         if complete:
             self.point()
 
     def announce(self, steps: list[Step]) -> None:
-        self._scope().announce(steps)
+        self._course.announce(steps)
         self.point()
 
-    def enter_step(self, title: str, weight: float) -> tuple[Scope, Step]:
-        scope = self._scope()
-        step = scope.open_step(Step(title, weight))
-        if not any(isinstance(scope, Item) for scope in self._scopes):
-            self._show(None)
-        self._scopes.append(step)
+    def enter_step(self, step: Step) -> tuple[Scope, Step]:
+        entered = self._course.enter_step(step)
         try:
             self.point()
         except BaseException:
-            self.leave_step((scope, step), complete=False)
+            self._course.leave_step(*entered, complete=False)
             raise
-        return scope, step
+        return entered
 
-    def leave_step(self, entered: tuple[Scope, Step], *, complete: bool) -> None:
-        scope, step = entered
-        _remove(self._scopes, step)
-        scope.close(step, complete=complete)
+    def leave_step(self, scope: Scope, step: Step, *, complete: bool) -> None:
+        self._course.leave_step(scope, step, complete=complete)
         if complete:
-            step.state = DONE
             self.point()
 
     def log(self, text: object, level: str) -> None:
@@ -222,14 +184,14 @@ class Reporter:
     def tick(self) -> None:
         """Say what the task left unsaid, ten times a second."""
         now = monotonic()
-        for count in tuple(self._followed):
+        for count in tuple(self._course.followed):
             count.kick()
         if self._in_loop or self._retry:
             self._look(now)
         # The task goes first.
         if now < self._may_speak + PUBLISH_SECONDS:
             return
-        if self._lines.waiting or self.measure() != self._said or self._stands_still(now):
+        if self._lines.waiting or self.measure() != self._said or self._course.stands_still(now):
             self._speak(now)
 
     # What both do
@@ -246,7 +208,7 @@ class Reporter:
     def _say(self, now: float) -> None:
         job, measure = self.job, self.measure()
         drafts = []
-        changed = measure != self._said or self._stands_still(now)
+        changed = measure != self._said or self._course.stands_still(now)
         if changed:
             self._set(measure, now)
             if job.owner_id is not None and job.parent_id is None:
@@ -281,58 +243,14 @@ class Reporter:
 
     def measure(self) -> Measure:
         """How far the job is at this moment."""
-        shown = self._shown
-        fraction = None
-        if self._root.known:
-            self._fraction = max(self._fraction, self._root.reached())
-            fraction = round(self._fraction, 4)
-        steps = as_data(self._root.steps)
-        if shown is None:
-            return Measure(fraction, steps, self._title())
-        message = _text(shown.message, MESSAGE_MAX_LENGTH) or self._title()
-        unit = _text(shown.unit, UNIT_MAX_LENGTH)
-        return Measure(fraction, steps, message, unit, *shown.shown())
+        return self._course.measure()
 
     def _set(self, measure: Measure, now: float) -> None:
         job = self.job
         for name, value in measure._asdict().items():
             setattr(job, name, value)
         job.tick += 1
-        self._count_rate.update(measure.current, now)
-        job.rate = self._count_rate.value(now)
-        job.eta = None
-        if measure.fraction is None:
-            return
-        self._fraction_rate.update(self._fraction, now)
-        rate = self._fraction_rate.value(now)
-        tells = self._fraction >= LEFT_FIRST_FRACTION or now - self._began >= LEFT_FIRST_SECONDS
-        if rate and tells and self._root.foreseen:
-            job.eta = (1 - self._fraction) / rate
-
-    def _stands_still(self, now: float) -> bool:
-        """Whether a rate or a time left was said that has stopped being true."""
-        job = self.job
-        return bool(
-            (job.rate is not None and self._count_rate.value(now) is None)
-            or (job.eta is not None and self._fraction_rate.value(now) is None)
-        )
-
-    def _show(self, count: "Progress | None") -> None:
-        self._shown = count
-        self._count_rate = Rate()
-
-    def _scope(self) -> Scope:
-        scope = self._scopes[-1]
-        if isinstance(scope, Item):
-            scope.begin()
-        return scope
-
-    def _title(self) -> str:
-        """The innermost open step's."""
-        for scope in reversed(self._scopes):
-            if isinstance(scope, Step):
-                return scope.title
-        return ""
+        job.rate, job.eta = self._course.pace(measure, now)
 
     def _look(self, now: float) -> None:
         """Look whether the job was cancelled; the less often, the longer a look takes."""
@@ -357,21 +275,9 @@ class Reporter:
             logger.warning("The progress of job %s was not saved: %s", job.pk, error)
 
 
-def _text(text: object, length: int) -> str:
-    return str(clean(str(text)[:length]))
-
-
 def _in_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return False
     return True
-
-
-def _remove(things: list[Any], thing: object) -> None:
-    """Remove by identity what may be gone already."""
-    for place, other in enumerate(things):
-        if other is thing:
-            del things[place]
-            return

@@ -241,7 +241,7 @@ class TestWhatIsSaid:
         """Count 50 in five seconds that began so long ago, without saying so."""
         running = current_reporter()
         running._may_speak = math.inf
-        running._count_rate, running._fraction_rate = Rate(), Rate()
+        running._course._count_rate, running._course._fraction_rate = Rate(), Rate()
         now = time.monotonic()
         for second in range(6):
             counted.set(10 * second)

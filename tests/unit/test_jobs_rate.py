@@ -1,6 +1,7 @@
 """Rates: calm, and shown only where they mean something."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_noise_is_smoothed_the_more_the_longer_it_runs():
     values = [value for value in rates_of(samples) if value is not None]
     late = values[len(values) // 2 :]
     assert max(late) / min(late) < 1.35
-    steps = [abs(after / before - 1) for before, after in zip(late, late[1:], strict=False)]
+    steps = [abs(after / before - 1) for before, after in pairwise(late)]
     assert max(steps) < 0.02
 
 

@@ -124,7 +124,7 @@ class TestNotAnnounced:
         reporter._may_speak = math.inf
         with step("Read"):
             for item in track(range(100)):
-                reporter._set(reporter.measure(), reporter._began + item)
+                reporter._set(reporter.measure(), reporter._course._began + item)
             assert reporter.job.rate is not None
             assert reporter.job.eta is None
 
@@ -217,7 +217,7 @@ class TestBadInput:
         for n in range(2000):
             with step(f"Step {n}"):
                 pass
-        assert len(reporter._root.steps) < 250
+        assert len(reporter._course._root.steps) < 250
 
     def test_a_title_is_cut_and_cleaned(self, reporter):
         with step("a\0\ud800" + "x" * 1000):

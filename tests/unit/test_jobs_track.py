@@ -175,7 +175,7 @@ class TestCancelling:
                         if item == 3:
                             signs.ask_to_cancel([job.pk])
                             self.wait(reporter)
-                            reporter._followed[0].kick()
+                            reporter._course.followed[0].kick()
                     finally:
                         cleaned.append(item)
         finally:
@@ -321,7 +321,6 @@ class TestOutsideAJob:
         assert type(iter(track([1]))) is type(iter([1]))
 
     def test_on_a_terminal_it_draws_tqdms_bar(self, monkeypatch):
-        pytest.importorskip("tqdm")
         terminal = Terminal()
         monkeypatch.setattr(sys, "stderr", terminal)
         assert list(track(range(3), "Reading", unit="rows")) == [0, 1, 2]
@@ -330,7 +329,6 @@ class TestOutsideAJob:
         assert " rows/s" in terminal.text
 
     def test_on_a_terminal_async_loops_have_one_too(self, monkeypatch):
-        pytest.importorskip("tqdm")
         terminal = Terminal()
         monkeypatch.setattr(sys, "stderr", terminal)
 
@@ -349,7 +347,6 @@ class TestOutsideAJob:
 
     @pytest.mark.parametrize("total", [0, -1, math.nan, math.inf])
     def test_on_a_terminal_bad_totals_are_no_trouble(self, monkeypatch, total):
-        pytest.importorskip("tqdm")
         monkeypatch.setattr(sys, "stderr", Terminal())
         assert list(track((n for n in range(3)), total=total)) == [0, 1, 2]
 
