@@ -18,6 +18,9 @@ from tests.support.site import Databases, Site
 TESTS = Path(__file__).resolve().parent
 KINDS = ("unit", "integration", "browser", "faults")
 
+# Where the package is installed, pytest finds it by itself.
+pytest_plugins = ["notifications.jobs.testing"]
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
