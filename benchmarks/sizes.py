@@ -24,6 +24,10 @@ class Sizes:
     many_streams: int = 10_000
     publish_calls: int = 1000
     publish_many: int = 10_000
+    track_items: int = 5_000_000
+    track_calls: int = 1_000_000
+    track_calls_slow: int = 2000
+    track_seconds: float = 3.0
     replay_clients: int = 1000
     replay_clients_slow: int = 100
     replay_messages: int = 500
@@ -37,6 +41,9 @@ QUICK = Sizes(
     single_seconds=2,
     idle_streams=1000,
     many_streams=2000,
+    track_items=1_000_000,
+    track_calls=200_000,
+    track_calls_slow=500,
     replay_clients=200,
     replay_clients_slow=20,
 )

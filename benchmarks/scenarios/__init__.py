@@ -7,6 +7,7 @@ from benchmarks.scenarios.capacity import client, idle, many
 from benchmarks.scenarios.delivery import burst, flood, single, steady
 from benchmarks.scenarios.publishing import publish
 from benchmarks.scenarios.replay import replay
+from benchmarks.scenarios.tracking import tracking
 
 SCENARIOS: dict[str, Callable[[Bench], None]] = {
     "client": client,
@@ -17,5 +18,6 @@ SCENARIOS: dict[str, Callable[[Bench], None]] = {
     "idle": idle,
     "many": many,
     "publish": publish,
+    "tracking": tracking,
     "replay": replay,
 }
