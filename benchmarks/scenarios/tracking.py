@@ -42,7 +42,10 @@ def tracking(bench: Bench) -> None:
     ratio, passed = "tqdm is not installed", None
     if loops["tqdm"]:
         paired = paired_ratio(loops["track"], loops["tqdm"])
-        ratio, passed = f"{paired:.2f} of tqdm's {median(loops['tqdm']):.0f} ns", paired <= TRACK_TARGET
+        ratio, passed = (
+            f"{paired:.2f} of tqdm's {median(loops['tqdm']):.0f} ns",
+            paired <= TRACK_TARGET,
+        )
     bench.row(
         "track()",
         "time of one iteration",
