@@ -1,11 +1,11 @@
 """
 What jobs leave in Redis beside messages: signs of life, and wishes to cancel.
 
-    notifications:jobs:alive          sorted set: a job's id, by the second of its last sign of life
-    notifications:jobs:sweep          hash: ``since``, ``last``: how long signs have been watched
-    notifications:jobs:missing        set: jobs whose message was not found in the queue, once
-    notifications:jobs:cancel:<id>    there: somebody wants the job to end
-    notifications:jobs:kill:<id>      how often its worker was told to end it by force
+    notifications:{jobs}:alive          sorted set: a job, by the second of its last sign of life
+    notifications:{jobs}:sweep          hash: ``since``, ``last``: how long signs have been watched
+    notifications:{jobs}:missing        set: jobs whose message was not found in the queue, once
+    notifications:{jobs}:cancel:<id>    there: somebody wants the job to end
+    notifications:{jobs}:kill:<id>      how often its worker was told to end it by force
 
 All times are those of Redis's clock. Without Redis, nothing is known, and nothing is concluded.
 """
@@ -114,7 +114,7 @@ def count_kill(pk: UUID) -> int:
 
 
 def _name(rest: str) -> str:
-    return f"{conf.prefix}:jobs:{rest}"
+    return f"{conf.prefix}:{{jobs}}:{rest}"
 
 
 def _text(value: Any) -> str:

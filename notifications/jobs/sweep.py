@@ -6,7 +6,7 @@ It needs no worker, so it tells of their death even when all of them are gone.
 
 import logging
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from celery import current_app
 from celery.signals import beat_init
 from django.db import connections
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
@@ -22,7 +22,7 @@ from kombu.exceptions import OperationalError
 from ..conf import conf
 from ..exceptions import RedisUnavailable
 from . import lifecycle, messages, signs
-from .models import Job, State
+from .models import UNFINISHED, Job, State
 
 logger = logging.getLogger(__name__)
 
@@ -132,19 +132,22 @@ def _lose_waiting(alive: set[UUID]) -> None:
 def _waiting() -> list[Job]:
     """Jobs that have waited for a while, the oldest first; of a group, when nothing of it runs."""
     before = timezone.now() - timedelta(seconds=conf.job_lost_seconds)
-    known = Job.objects.exclude(queue="").filter(members_total=0).order_by("created", "place")
-    known = known.only("pk", "queue", "parent_id")
-    # A retry that a worker asked for; one that the broker delivers again is known there alone.
-    again = Q(state=State.RETRYING) & (Q(retry_at__lt=before) | Q(retry_at=None))
-    busy = Job.objects.filter(
-        parent=OuterRef("parent"), state__in=(State.RUNNING, State.RETRYING)
-    ).exclude(pk=OuterRef("pk"))
-    recent = Job.objects.filter(parent=OuterRef("parent"), finished__gte=before)
     queued = Q(state=State.QUEUED, created__lt=before)
-    single = known.filter(queued | again, parent=None)
-    member = known.filter(queued | again, parent__isnull=False)
-    member = member.filter(~Exists(busy), ~Exists(recent))
-    return [*single[:MESSAGES_AT_ONCE], *member[:MESSAGES_AT_ONCE]]
+    # A retry that is overdue, or that the broker delivers again at a time of its own.
+    again = Q(state=State.RETRYING) & (Q(retry_at__lt=before) | Q(retry_at=None))
+    jobs = Job.objects.filter(queued | again, members_total=0).exclude(queue="")
+    jobs = jobs.order_by("created", "place").only("pk", "queue", "parent_id")
+    single, members = jobs.filter(parent=None), jobs.filter(parent__in=_idle_groups(before))
+    return [*single[:MESSAGES_AT_ONCE], *members[:MESSAGES_AT_ONCE]]
+
+
+def _idle_groups(before: datetime) -> set[UUID]:
+    """Groups of which nothing runs, is due later, or has ended since ``before``."""
+    groups = Job.objects.filter(members_total__gt=0, state__in=UNFINISHED, created__lt=before)
+    idle = set(groups.values_list("pk", flat=True))
+    busy = Q(state=State.RUNNING) | Q(state=State.RETRYING, retry_at__gte=before)
+    members = Job.objects.filter(busy | Q(finished__gte=before), parent__in=idle)
+    return idle - set(members.order_by().values_list("parent_id", flat=True).distinct())
 
 
 def _end_by_force() -> None:

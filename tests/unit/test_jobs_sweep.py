@@ -9,6 +9,8 @@ from django.utils import timezone
 from notifications.exceptions import RedisUnavailable
 from notifications.jobs import lifecycle, signs, sweep
 from notifications.jobs.models import Job, State
+from project.celery import app
+from project.redis_url import celery_broker_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,7 +35,15 @@ def silent(job) -> Job:
 def watched(live_redis, redis_client) -> None:
     """Signs have been watched for long."""
     signs.look()
-    redis_client.hincrby("notifications:jobs:sweep", "since", -3600)
+    redis_client.hincrby("notifications:{jobs}:sweep", "since", -3600)
+
+
+@pytest.fixture
+def broker(live_redis) -> None:
+    """The tests' Redis has the queues too."""
+    url, app.conf.broker_url = app.conf.broker_url, celery_broker_url(live_redis.url)
+    yield
+    app.conf.broker_url = url
 
 
 def state(job: Job) -> str:
@@ -63,7 +73,7 @@ def test_nothing_is_concluded_before_signs_were_watched_for_long_enough(silent, 
 
 
 def test_a_pause_in_the_watch_begins_it_anew(silent, watched, redis_client):
-    redis_client.hincrby("notifications:jobs:sweep", "last", -60)
+    redis_client.hincrby("notifications:{jobs}:sweep", "last", -60)
     sweep.sweep()
     assert state(silent) == State.RUNNING
 
@@ -102,6 +112,30 @@ def test_a_job_counts_as_missing_when_it_was_missed_twice_in_a_row(job, live_red
     assert signs.missed_twice([job.pk, other.pk]) == {other.pk}
     assert signs.missed_twice([]) == set()
     assert signs.missed_twice([job.pk]) == set()
+
+
+def test_of_a_group_those_who_wait_for_others_are_not_missed(job, watched, broker):
+    parent = Job.objects.create(title="group", task="t", members_total=3, state=State.RUNNING)
+    old = timezone.now() - LONG_AGO
+    for place in ("c00000.g00000", "c00000.g00001", "c00001"):
+        Job.objects.create(title="m", task="t", queue="celery", parent=parent, place=place)
+    Job.objects.update(created=old)
+    first, second, last = parent.members.order_by("place")
+    lifecycle.start(first.pk, "worker@host")
+
+    def missed() -> set[str]:
+        return {job.place for job in sweep._waiting() if job.parent_id}
+
+    assert missed() == set()  # one runs
+    signs.report([str(first.pk)])
+    lifecycle.succeed(first.pk)
+    assert missed() == set()  # one has just ended
+    Job.objects.filter(pk=first.pk).update(finished=old)
+    assert missed() == {"c00000.g00001", "c00001"}
+    signs.report([str(second.pk)])
+    for _ in range(3):
+        sweep.sweep()  # a worker has the second, so that the last has to wait
+    assert {state(second), state(last)} == {State.QUEUED}
 
 
 def test_old_jobs_are_removed_with_their_members(job, settings):

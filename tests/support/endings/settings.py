@@ -6,7 +6,5 @@ Dead workers are noticed within seconds, so that tests need not wait for a minut
 from tests.support.site_settings import *  # noqa: F403
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.support.endings"]  # noqa: F405
-NOTIFICATIONS_JOB_HEARTBEAT_SECONDS = 1
-NOTIFICATIONS_JOB_SWEEP_SECONDS = 1
-NOTIFICATIONS_JOB_LOST_SECONDS = 5
-NOTIFICATIONS_JOB_CANCEL_GRACE_SECONDS = 1
+for name, seconds in {"HEARTBEAT": 1, "SWEEP": 1, "LOST": 5, "CANCEL_GRACE": 1}.items():
+    globals().setdefault(f"NOTIFICATIONS_JOB_{name}_SECONDS", seconds)  # the environment first
