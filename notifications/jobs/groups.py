@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from uuid import UUID, uuid4
 
 from celery import current_app
-from celery.canvas import Signature, _chain, _chord, group, maybe_signature
+from celery.canvas import Signature, _chain, chord, group, maybe_signature
 from django.db import transaction
 from django.db.models import Count, F, Q
 from django.db.models.functions import Coalesce
@@ -119,16 +119,17 @@ def _leaves(
     signature: Any, place: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], Signature[Any]]]:
     """Yield the tasks of a canvas, each with its place in it."""
-    if isinstance(signature, _chord):
+    if isinstance(signature, chord):
+        parts = signature["kwargs"]
         if not isinstance(signature.tasks, group):
-            signature.tasks = group([_signature(task) for task in signature.tasks])
-        yield from _leaves(signature.tasks, (*place, "c00000"))
-        signature.body = _signature(signature.body)
-        yield from _leaves(signature.body, (*place, "c00001"))
+            parts["header"] = group([_signature(task) for task in signature.tasks])
+        yield from _leaves(parts["header"], (*place, "c00000"))
+        parts["body"] = _signature(signature.body)
+        yield from _leaves(parts["body"], (*place, "c00001"))
     elif isinstance(signature, (group, _chain)):
         letter = "g" if isinstance(signature, group) else "c"
-        signature.tasks = [_signature(task) for task in signature.tasks]
-        for number, task in enumerate(signature.tasks):
+        tasks = signature["kwargs"]["tasks"] = [_signature(task) for task in signature.tasks]
+        for number, task in enumerate(tasks):
             yield from _leaves(task, (*place, f"{letter}{number:05}"))
     else:
         yield place, signature
@@ -156,7 +157,7 @@ def _member(parent: Job, place: tuple[str, ...], leaf: Signature[Any]) -> Job:
         place=".".join(place)[:200],
         owner_id=parent.owner_id,
         title=storable.clean(title)[:TITLE_MAX_LENGTH],
-        task=leaf.task,
+        task=task.name,
         queue=task.job_queue(leaf.options),
         result_template=task.result_template,
     )
@@ -204,7 +205,7 @@ def member_started(member: Job) -> None:
         started=Coalesce("started", now),
         heartbeat=now,
     )
-    parent = job or Job.objects.defer(*LARGE).filter(pk=member.parent_id).first()
+    parent = job or Job.objects.defer(*LARGE).filter(pk=_parent(member)).first()
     if parent is not None:
         _remember(parent)
 

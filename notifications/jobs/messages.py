@@ -23,7 +23,7 @@ def waiting(ids: Iterable[UUID], queues: Iterable[str]) -> set[UUID] | None:
     """
     wanted, found = set(ids), set[UUID]()
     with current_app.connection_for_read() as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         if not hasattr(channel, "_q_for_pri"):  # not kombu's transport over Redis
             return None
         with channel.conn_or_acquire() as client:

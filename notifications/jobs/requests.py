@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 from uuid import UUID
 
-from billiard.einfo import ExceptionWithTraceback
+from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
 from billiard.exceptions import WorkerLostError
 from celery.exceptions import TimeLimitExceeded
 from celery.worker.request import Request
@@ -45,7 +45,7 @@ def _close_connections() -> None:
             connection.close()
 
 
-class TrackedRequest(Request):  # type: ignore[misc]
+class TrackedRequest(Request):
     """Celery's request for a run of a ``TrackedTask``."""
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
@@ -66,7 +66,10 @@ class TrackedRequest(Request):  # type: ignore[misc]
             error = error.exc
         # Celery reports the death of a child in one of these ways.
         died = isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt)
-        if died and not (self._already_revoked or self._already_cancelled):
+        known = getattr(self, "_already_revoked", False) or getattr(
+            self, "_already_cancelled", False
+        )
+        if died and not known:
             # First, since another worker may have the message at once.
             again = self.task.acks_late and self.task.reject_on_worker_lost
             _died(self.id, bool(again or getattr(self.task, "retry_on_worker_lost", False)))

@@ -125,7 +125,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]
         """Return the name of the queue that a message goes to; "" where it can't be known."""
         try:
             # As `Task.apply_async` has it.
-            preset = {"queue": self.queue} if getattr(self, "queue", None) else {}
+            preset = {"queue": queue} if (queue := getattr(self, "queue", None)) else {}
             route = self.app.amqp.router.route({**preset, **options}, self.name)
             queue = route.get("queue")
             return str(getattr(queue, "name", queue) or "")[:200]
@@ -134,32 +134,35 @@ class TrackedTask(Task):  # type: ignore[type-arg]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run, and take down how it ended; a call without a worker is that of a function."""
-        pk = _job_id(self.request)
+        request: Any = self.request
+        pk = _job_id(request)
         if pk is None:
             return super().__call__(*args, **kwargs)
-        job = lifecycle.start(pk, "" if self.request.is_eager else self.request.hostname or "")
+        job = lifecycle.start(pk, "" if request.is_eager else request.hostname or "")
         if job is None:
             if not Job.objects.filter(pk=pk).exists():
                 return self.run(*args, **kwargs)
             return self._refuse(_("The job has ended already."))
-        self.request.job_attempt = job.attempts
+        request.job_attempt = job.attempts
         begin(job)
         try:
             result = self.run(*args, **kwargs)
         except BaseException as error:
             self._ended(pk, error, attempt=job.attempts, **end())
             raise
-        self.request.job_progress = end()
+        request.job_progress = end()
         return result
 
     def replace(self, sig: Any) -> Any:
-        self.request.job_replaced = True
+        request: Any = self.request
+        request.job_replaced = True
         return super().replace(sig)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        pk = _job_id(self.request)
-        if pk is not None and self.request.get("job_attempt"):
-            lifecycle.succeed(pk, retval, **self.request.job_progress)
+        request: Any = self.request
+        pk = _job_id(request)
+        if pk is not None and request.get("job_attempt"):
+            lifecycle.succeed(pk, retval, **request.job_progress)
 
     def on_failure(
         self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any
@@ -189,11 +192,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]
 
     def _release(self, reason: str) -> None:
         """A chord that waits for this part must not go on waiting."""
-        request = self.request
+        request: Any = self.request
         if request.chord:
             self.backend.mark_as_revoked(request.id, reason, request=request, store_result=False)
 
-    def _ended(self, pk: UUID, error: BaseException, **run: Any) -> None:
+    def _ended(self, pk: UUID, error: Any, **run: Any) -> None:
         """Take down how a run ended that did not return."""
         if isinstance(error, JobCancelled):
             lifecycle.cancelled(pk, asked=False, **run)
@@ -202,11 +205,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]
             why = _error(error.exc) if error.exc else ""
             lifecycle.retrying(pk, why, _moment(error.when), **run)
         elif isinstance(error, Reject):
-            reason = f"Reject: {error.reason}" if error.reason else "Reject"
-            if error.requeue:
-                lifecycle.retrying(pk, reason, **run)
-            else:
-                lifecycle.fail(pk, reason, **run)
+            self._rejected(pk, error, run)
         elif isinstance(error, Ignore):
             # The task gave up without a result; or it goes on as what it has replaced itself by.
             if not self.request.get("job_replaced"):
@@ -214,6 +213,13 @@ class TrackedTask(Task):  # type: ignore[type-arg]
         elif isinstance(error, Exception):
             lifecycle.fail(pk, _error(error), traceback=_traceback(error), **run)
         # Else the process ends; who watches it says what became of the job.
+
+    def _rejected(self, pk: UUID, reject: Any, run: dict[str, Any]) -> None:
+        reason = f"Reject: {reject.reason}" if reject.reason else "Reject"
+        if reject.requeue:
+            lifecycle.retrying(pk, reason, **run)
+        else:
+            lifecycle.fail(pk, reason, **run)
 
 
 def _job_id(request: Any) -> UUID | None:
