@@ -3,7 +3,9 @@ Rows, brought up to date: the progress of running jobs is newer in Redis than in
 """
 
 import json
+from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from .. import storage
@@ -11,7 +13,9 @@ from ..channels import user_channel
 from ..exceptions import RedisUnavailable
 from .models import Job, State
 
-OVERLAID = ("tick", "message", "unit", "current", "total", "rate", "eta")
+OVERLAID = ("tick", "message", "unit", "current", "total", "fraction", "steps", "rate", "eta")
+
+LOG_LINES_MAX = 1_000  # that a page shows
 
 
 def with_latest(jobs: Iterable[Job], owner: Any) -> list[Job]:
@@ -22,17 +26,61 @@ def with_latest(jobs: Iterable[Job], owner: Any) -> list[Job]:
     """
     jobs = list(jobs)
     running = [job for job in jobs if job.state == State.RUNNING]
-    if not running:
+    if not running or owner is None:
         return jobs
     try:
         values = storage.latest_values(user_channel(owner))
     except RedisUnavailable:
         return jobs
     for job in running:
-        if (value := values.get(job.key)) is None:
-            continue
-        data = json.loads(value.data)
-        if data["version"] == job.version:
-            for name in OVERLAID:
-                setattr(job, name, data[name])
+        if (value := values.get(job.key)) is not None:
+            _overlay(job, json.loads(value.data))
     return jobs
+
+
+def _overlay(job: Job, data: dict[str, Any]) -> None:
+    if data["version"] != job.version:
+        return
+    for name in OVERLAID:
+        if name in data:
+            setattr(job, name, data[name])
+    if members := data.get("members"):
+        job.members_total = members["total"]
+        job.members_done = members["done"]
+        job.members_failed = members["failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The last lines of a job's log (``n``, ``at``, ``level``, ``text``), and the number of all."""
+
+    lines: list[dict[str, Any]]
+    count: int
+
+
+def read_log(job: Job) -> Log:
+    """
+    Return the log of a job: from its channel while it runs, from its row once it has ended.
+
+    The first takes a round trip to Redis for each 500 messages that the channel holds. A lost job
+    had no end at which its log could have been saved.
+    """
+    if not job.is_finished or job.state == State.LOST:
+        lines = _said(job)
+        if lines:
+            return Log(list(lines), lines[-1]["n"])
+    return Log(job.log_tail, job.log_lines)
+
+
+def _said(job: Job) -> deque[dict[str, Any]]:
+    lines: deque[dict[str, Any]] = deque(maxlen=LOG_LINES_MAX)
+    cursor = 0
+    try:
+        while True:
+            page = storage.read(job.channel, cursor)
+            lines += [json.loads(said.data) for said in page.log if said.type == "job-log"]
+            if not page.more:
+                return lines
+            cursor = page.log[-1].id
+    except RedisUnavailable:
+        return lines

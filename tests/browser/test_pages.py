@@ -20,32 +20,45 @@ FILL = """
 from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
-from notifications.jobs.models import Job, State
+from notifications.jobs.models import FINISHED, Job, State
 from notifications.reminders import deliver
 from notifications.reminders.models import Reminder
 
 user = User.objects.get(username="{username}")
 now = timezone.now()
 names = ["notes.txt", "wort" * 49 + ".bin", "a file with-a-long name " * 8, "größe.csv"]
+states = State.values
+steps = [{{"title": "Step" * 20, "state": state, "fraction": 0.5}}
+         for state in ("done", "running", "waiting")]
+log = [{{"n": n, "at": "2031-05-04T10:20:30.123Z", "level": "warning", "text": "path/" * 100}}
+       for n in range(1, 40)]
+results = {{"failed": ["wort" * 1000], "succeeded": {{
+    "size": 10**9, "sha256": "f" * 64, "lines": 10**7, "words": 10**8, "longest_line": 10**9,
+    "encoding": "utf-8", "frequent_words_exact": False, "seconds": 1,
+    "frequent_words": [["donau" * 30, 10**8], ["of", 7]]}}}}
 jobs = [
-    Job(owner=user, title=names[n % 4], task="t", state=State.values[n % 4], version=2,
-        message="Reading", unit="B", current=n * 10**8, total=35 * 10**8,
-        error="OSError: " + "no-space-left" * 20 if State.values[n % 4] == "failed" else "",
-        started=now, finished=now + timedelta(seconds=n) if n % 4 > 1 else None,
-        result_template="analysis/result.html" if n % 4 == 2 else "",
-        result={{"size": 10**9, "sha256": "f" * 64, "lines": 10**7, "words": 10**8,
-                "longest_line": 10**9, "encoding": "utf-8", "frequent_words_exact": False,
-                "frequent_words": [["donau" * 30, 10**8], ["of", 7]], "seconds": 1}}
-        if n % 4 == 2 else None)
+    Job(owner=user, title=names[n % 4], task="t", state=states[n % 7], version=2,
+        message="Reading", unit="B", current=n * 10**8, total=35 * 10**8, steps=steps,
+        attempts=2, retry_at=now, cancel_requested=now if states[n % 7] == "running" else None,
+        log_tail=log if states[n % 7] in FINISHED else [], log_lines=10_000, retryable=True,
+        error="OSError: " + "no-space-left" * 20 if states[n % 7] == "failed" else "",
+        started=now, finished=now + timedelta(seconds=n) if states[n % 7] in FINISHED else None,
+        members_total=3 if states[n % 7] in ("cancelled", "running") else 0, members_failed=1,
+        result_template="analysis/result.html" if states[n % 7] == "succeeded" else "",
+        result=results.get(states[n % 7]))
     for n in range(30)
 ]
 Job.objects.bulk_create(jobs)
+groups = [job for job in jobs if job.members_total]
+Job.objects.bulk_create(
+    Job(owner=user, parent=job, title=names[1], task="t", state="failed", error="no-space" * 40)
+    for job in groups for _ in range(3))
 for n in range(30):
     reminder = Reminder.objects.create(
         title="Donau" * 30 if n % 2 else "Backup", text="https://example.org/" + "path/" * 60,
         level=Reminder.Level.values[n % 4], link="/jobs/")
     deliver(reminder, [user])
-print(*(job.get_absolute_url() for job in jobs[:4]))
+print(*(job.get_absolute_url() for job in jobs[:7]))
 print(f"/admin/reminders/reminder/{{reminder.pk}}/change/")
 """
 
@@ -82,9 +95,16 @@ class Visit:
 def walk(browser: Browser, site: Site, full) -> tuple[list[Visit], list[str]]:
     """Every page, visited, and what the browser complained about."""
     username, jobs, change = full
-    lists = ["/jobs/", "/jobs/?page=2", "/reminders/", "/reminders/?show=unread&page=2"]
+    unfolded = [f"{path}?page=1" for path in jobs]
+    lists = [
+        "/jobs/",
+        "/jobs/?page=2",
+        "/jobs/?state=lost&q=nothing",
+        "/reminders/",
+        "/reminders/?show=unread&page=2",
+    ]
     walks = {
-        site.login(username): ["/", *lists, *jobs],
+        site.login(username): ["/", *lists, *unfolded],
         site.login("admin"): ["/", *ADMIN_PAGES, change],
         Visitor(site.base_url): ["/login/", "/admin/login/"],
     }
@@ -172,7 +192,7 @@ def test_dark_pages_are_dark(site: Site, open_window: OpenWindow):
 def test_every_bar_has_a_name_that_says_of_what(site: Site, full, open_window: OpenWindow):
     username, _, _ = full
     page = open_window(site.login(username)).tab("/jobs/")
-    rows = page.locator("job-progress[data-state=running]")
+    rows = page.locator("job-progress[data-state=running], job-progress[data-state=retrying]")
     assert rows.count() > 1
     for row in rows.all():
         title = row.get_by_role("link").inner_text()

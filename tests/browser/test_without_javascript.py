@@ -25,12 +25,11 @@ def test_a_file_is_uploaded_watched_by_reloading_and_told_of(
     page.get_by_role("button", name="Analyse").click()
     page.wait_for_url(re.compile("/jobs/.+"))
     bar = page.get_by_role("progressbar", name=f"Progress of {long_text.name}")
-    reload_until(page, lambda: bar.count() == 1 and int(bar.get_attribute("value") or 0) > 0)
+    reload_until(page, lambda: bar.count() == 1 and float(bar.get_attribute("value") or 0) > 0)
     expect(page.locator(".state")).to_have_text("Running")
     expect(page.locator(".figures")).to_contain_text(
         re.compile(r"\d+%.*\d.MB of \d\d\.\d.MB", re.DOTALL), use_inner_text=True
     )
-    assert bar.get_attribute("max") == str(long_text.stat().st_size)
     reload_until(page, lambda: page.locator(".state").inner_text() == "Done")
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
     expect(page.locator(".words tr")).to_have_count(20)

@@ -1,14 +1,18 @@
 """The pages of one's own jobs."""
 
 import json
+from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from notifications.channels import user_channel
-from notifications.jobs.models import Job, State
-from notifications.publishing import publish
+from notifications.jobs.models import FINISHED, Job, State
+from notifications.messages import Draft
+from notifications.publishing import publish, publish_many
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +30,10 @@ def client(client, owner):
 
 def make(owner, title="Contacts", **fields) -> Job:
     return Job.objects.create(owner=owner, title=title, task="app.import", **fields)
+
+
+def line(n: int) -> dict[str, Any]:
+    return {"n": n, "at": "2031-05-04T10:20:30.123Z", "level": "info", "text": f"Line {n}"}
 
 
 def tick(job: Job, **changes) -> None:
@@ -154,9 +162,255 @@ def test_every_state_has_a_page(client, owner, state, total):
     assert f'data-state="{state}"' in page.content.decode()
 
 
-def test_the_admin_shows_jobs_and_changes_none(client, owner):
-    User.objects.filter(pk=owner.pk).update(is_staff=True, is_superuser=True)
-    job = make(owner, state=State.FAILED, error="ValueError: x")
-    assert client.get(reverse("admin:jobs_job_changelist"), {"q": "Contacts"}).status_code == 200
-    assert client.get(reverse("admin:jobs_job_change", args=[job.pk])).status_code == 200
-    assert client.get(reverse("admin:jobs_job_add")).status_code == 403
+def staff(owner, *permissions: str) -> None:
+    owner.is_staff = True
+    owner.save()
+    codenames = Permission.objects.filter(codename__in=permissions)
+    owner.user_permissions.set(codenames)
+
+
+class TestTheList:
+    def titles(self, client, **query) -> list[str]:
+        page = client.get(reverse("jobs:list"), query).context["page"]
+        return [job.title for job in page]
+
+    def test_has_those_that_run_first_then_the_newest(self, client, owner):
+        for title, state in (
+            ("old and running", State.RUNNING),
+            ("old and done", State.SUCCEEDED),
+            ("trying again", State.RETRYING),
+            ("waiting", State.QUEUED),
+            ("new and lost", State.LOST),
+        ):
+            make(owner, title, state=state)
+        assert self.titles(client) == [
+            *("trying again", "old and running", "new and lost", "waiting", "old and done")
+        ]
+
+    def test_leaves_out_the_parts_of_a_group(self, client, owner):
+        whole = make(owner, "whole", members_total=1)
+        make(owner, "part", parent=whole)
+        assert self.titles(client) == ["whole"]
+
+    @pytest.mark.parametrize("state", State.values)
+    def test_can_be_narrowed_to_a_state(self, client, owner, state):
+        for each in State.values:
+            make(owner, each, state=each)
+        assert self.titles(client, state=state) == [state]
+
+    def test_is_searched_for_all_words_of_a_title(self, client, owner):
+        make(owner, "Contacts of May")
+        make(owner, "Contacts of June")
+        make(owner, "100% of May")
+        assert self.titles(client, q="may contacts") == ["Contacts of May"]
+        assert self.titles(client, q="%") == ["100% of May"]
+        assert self.titles(client, q="  ") == ["100% of May", "Contacts of June", "Contacts of May"]
+        assert self.titles(client, q="nothing like it") == []
+
+    @pytest.mark.parametrize(
+        "query", [{"state": "wild"}, {"q": "\0"}, {"q": "x" * 100_000}, {"state": "", "q": ""}]
+    )
+    def test_takes_whatever_is_asked(self, client, owner, query):
+        make(owner)
+        assert client.get(reverse("jobs:list"), query).status_code == 200
+
+    def test_keeps_what_was_asked_from_page_to_page(self, client, owner):
+        for n in range(30):
+            make(owner, f"Job {n}")
+        page = client.get(reverse("jobs:list"), {"q": "job", "state": "queued"}).content.decode()
+        assert "?q=job&amp;state=queued&amp;page=2" in page
+
+    def test_keeps_large_results_out(self, client, owner, django_assert_max_num_queries):
+        for _ in range(25):
+            make(owner, state=State.SUCCEEDED, result="x" * 100_000)
+        with django_assert_max_num_queries(6) as queries:
+            client.get(reverse("jobs:list"))
+        assert not [q for q in queries if '"jobs_job"."result",' in q["sql"]]
+
+
+class TestThePageOfAJob:
+    def page(self, client, job) -> str:
+        response = client.get(job.get_absolute_url())
+        assert response.status_code == 200
+        return response.content.decode()
+
+    def test_opens_the_channel_of_its_log(self, client, owner):
+        job = make(owner, state=State.RUNNING)
+        said = [publish(job.channel, "job-log", line(n)) for n in (1, 2)]
+        page = self.page(client, job)
+        assert f'data-stream-url="/events/?channel={job.channel}"' in page
+        assert f"{job.channel}:{said[-1]}" in page
+        assert "Line 1<" in page
+        assert "Line 2<" in page
+
+    def test_shows_the_last_lines_of_very_many(self, client, owner):
+        job = make(owner, state=State.RUNNING)
+        lines = [Draft(job.channel, "job-log", line(n)) for n in range(1, 1203)]
+        publish_many(lines)
+        log = client.get(job.get_absolute_url()).context["log"]
+        assert (log.count, len(log.lines)) == (1202, 1000)
+        assert [log.lines[0]["n"], log.lines[-1]["n"]] == [203, 1202]
+        assert "the last 1,000 of 1,202 lines" in self.page(client, job)
+
+    def test_shows_the_log_that_is_kept_once_it_has_ended(self, client, owner):
+        job = make(owner, state=State.FAILED, log_tail=[line(9)], log_lines=9)
+        page = self.page(client, job)
+        assert "Line 9<" in page
+        assert "the last 1 of 9 lines" in page
+
+    def test_shows_what_a_lost_job_had_said(self, client, owner):
+        job = make(owner, state=State.LOST)
+        publish(job.channel, "job-log", line(1))
+        assert "Line 1<" in self.page(client, job)
+
+    def test_shows_its_log_as_text(self, client, owner):
+        job = make(owner, state=State.RUNNING)
+        publish(job.channel, "job-log", line(1) | {"text": "<script>alert(1)</script>"})
+        assert "<script>alert" not in self.page(client, job)
+
+    def test_shows_steps_and_how_far_all_is(self, client, owner):
+        steps = [
+            {"title": "Read", "state": "done", "fraction": 1.0},
+            {"title": "<b>Parse</b>", "state": "running", "fraction": 0.5},
+            {"title": "Save", "state": "waiting", "fraction": None},
+        ]
+        job = make(owner, state=State.RUNNING, steps=steps, fraction=0.421, total=10, current=9)
+        page = self.page(client, job)
+        assert 'value="0.421"' in page
+        assert "42%" in page
+        assert "&lt;b&gt;Parse&lt;/b&gt; 50%" in page
+
+    def test_has_the_parts_of_a_group_in_their_order(self, client, owner):
+        whole = make(owner, "whole", members_total=30, members_done=2, members_failed=1)
+        for n in reversed(range(30)):
+            make(owner, f"part {n:02}", parent=whole, place=f"g{n:05}")
+        response = client.get(whole.get_absolute_url())
+        assert [job.title for job in response.context["members"]][:2] == ["part 00", "part 01"]
+        assert "2 of 30 parts, 1 failed" in response.content.decode()
+        more = client.get(whole.get_absolute_url(), {"page": 2})
+        assert more.context["members"][0].title == "part 25"
+        assert more.context["members_open"]
+        assert whole.get_absolute_url() in self.page(client, whole.members.first())
+
+    def test_has_a_result_without_a_template_as_text(self, client, owner):
+        job = make(owner, state=State.SUCCEEDED, result={"größe": [1, None]}, result_note="A note.")
+        page = self.page(client, job)
+        assert "&quot;größe&quot;: [\n    1,\n    null\n  ]" in page
+        assert "A note." in page
+
+    def test_has_the_beginning_of_a_result_of_many_megabytes(self, client, owner):
+        for result in ("x" * 10_000_000, ["x" * 100] * 100_000):
+            page = self.page(client, make(owner, state=State.SUCCEEDED, result=result))
+            assert len(page) < 100_000
+            assert "The download has all of it." in page
+
+    def test_says_when_a_job_tries_again(self, client, owner):
+        moment = timezone.now()
+        job = make(owner, state=State.RETRYING, attempts=2, retry_at=moment)
+        page = self.page(client, job)
+        assert "Next attempt" in page
+        assert f"{moment:%H:%M:%S} UTC" in page
+
+
+class TestSomebodyElsesJob:
+    """404 for people, who may not know that it is there; staff see it, and act where they may."""
+
+    NAMES = ("jobs:detail", "jobs:result", "jobs:cancel", "jobs:retry")
+
+    def answers(self, client, job) -> list[int]:
+        first, second, *posts = (reverse(name, args=[job.pk]) for name in self.NAMES)
+        gets = [client.get(url).status_code for url in (first, second)]
+        return gets + [client.post(url).status_code for url in posts]
+
+    @pytest.fixture(params=["of another", "of nobody"])
+    def job(self, request):
+        other = User.objects.create(username="other") if request.param == "of another" else None
+        return make(other, state=State.FAILED, result=1, traceback="Traceback: secret")
+
+    def test_is_not_found(self, client, job):
+        assert self.answers(client, job) == [404] * 4
+
+    def test_is_not_found_by_staff_without_the_permission(self, client, owner, job):
+        staff(owner)
+        assert self.answers(client, job) == [404] * 4
+
+    def test_is_not_found_by_somebody_with_a_permission_who_is_not_staff(self, client, owner, job):
+        staff(owner, "view_job", "change_job")
+        User.objects.filter(pk=owner.pk).update(is_staff=False)
+        assert self.answers(client, job) == [404] * 4
+
+    def test_is_shown_to_staff_who_may_view_jobs(self, client, owner, job):
+        staff(owner, "view_job")
+        assert self.answers(client, job) == [200, 200, 403, 403]
+        page = client.get(job.get_absolute_url()).content.decode()
+        assert "Traceback: secret" in page
+
+    def test_is_cancelled_by_staff_who_may_change_jobs(self, client, owner, job):
+        staff(owner, "view_job", "change_job")
+        Job.objects.update(state=State.QUEUED, traceback="")
+        assert client.post(reverse("jobs:cancel", args=[job.pk])).status_code == 303
+        job.refresh_from_db()
+        assert job.cancel_requested is not None or job.state == State.CANCELLED
+
+    def test_keeps_its_traceback_from_its_owner(self, client, owner):
+        job = make(owner, state=State.FAILED, traceback="Traceback: secret")
+        assert "secret" not in client.get(job.get_absolute_url()).content.decode()
+
+
+class TestCancelling:
+    def post(self, client, job):
+        return client.post(reverse("jobs:cancel", args=[job.pk]))
+
+    def test_a_waiting_job_leads_back_to_it(self, client, owner):
+        job = make(owner)
+        response = self.post(client, job)
+        assert (response.status_code, response.url) == (303, job.get_absolute_url())
+        job.refresh_from_db()
+        assert job.state == State.CANCELLED
+
+    def test_twice_is_no_error(self, client, owner):
+        job = make(owner, state=State.RUNNING)
+        assert [self.post(client, job).status_code for _ in range(2)] == [303, 303]
+        page = client.get(job.get_absolute_url()).content.decode()
+        assert "Stopping." in page
+        assert reverse("jobs:cancel", args=[job.pk]) not in page
+
+    @pytest.mark.parametrize("state", sorted(FINISHED))
+    def test_after_its_end_changes_nothing(self, client, owner, state):
+        job = make(owner, state=state)
+        assert self.post(client, job).status_code == 303
+        job.refresh_from_db()
+        assert job.state == state
+
+    def test_is_no_link(self, client, owner):
+        job = make(owner)
+        for name in ("jobs:cancel", "jobs:retry"):
+            assert client.get(reverse(name, args=[job.pk])).status_code == 405
+        job.refresh_from_db()
+        assert job.state == State.QUEUED
+
+    def test_needs_a_token(self, owner):
+        job = make(owner)
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(owner)
+        for name in ("jobs:cancel", "jobs:retry"):
+            assert client.post(reverse(name, args=[job.pk])).status_code == 403
+
+    def test_needs_a_login(self, client, owner):
+        client.logout()
+        assert self.post(client, make(owner)).status_code == 302
+
+
+class TestTryingAgain:
+    def test_is_offered_where_the_task_allows_it(self, client, owner):
+        for retryable in (True, False):
+            job = make(owner, state=State.FAILED, retryable=retryable)
+            page = client.get(job.get_absolute_url()).content.decode()
+            assert (reverse("jobs:retry", args=[job.pk]) in page) is retryable
+
+    def test_where_it_is_not_possible_is_said(self, client, owner):
+        job = make(owner, state=State.FAILED)
+        response = client.post(reverse("jobs:retry", args=[job.pk]), follow=True)
+        assert response.redirect_chain == [(job.get_absolute_url(), 303)]
+        assert 'class="notice" data-level="warning"' in response.content.decode()
+        assert Job.objects.count() == 1

@@ -1,10 +1,10 @@
 // What the header says of the stream. Its words come from the server, in `data-<state>`.
 
-const CALM_MS = 1_500; // a reconnection that succeeds within this is nobody's business
+const CALM_MS = 1_500; // what is over by then is nobody's business
 
 customElements.define("connection-state", class extends HTMLElement {
   #timer = 0;
-  #state = ""; // what to show when the timer ends: each failed attempt says "connecting" again
+  #state = ""; // to show when the timer ends
 
   connectedCallback() {
     document.addEventListener("carillon:connection", this);

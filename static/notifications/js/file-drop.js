@@ -1,11 +1,11 @@
-// The upload form, with a place to drop a file, a check of its size before it is sent, and a bar.
-// Without this module it is an ordinary form.
+// The upload form: a place to drop a file, a check of its size before it is sent, and a bar.
+
+import { percent } from "./job-progress.js";
 
 class FileDrop extends HTMLElement {
   #form;
   #input;
   #request = null;
-  #depth = 0; // of nested elements that the drag is over
 
   connectedCallback() {
     this.#form = this.querySelector("form");
@@ -24,29 +24,22 @@ class FileDrop extends HTMLElement {
   handleEvent(event) {
     if (!hasFiles(event)) return;
     event.preventDefault();
-    if (event.type === "dragenter") this.#depth += 1;
-    else if (event.type === "dragleave") this.#depth -= 1;
-    else if (event.type === "drop") this.#depth = 0;
     if (this.#request) return;
-    this.dataset.state = this.#depth > 0 ? "over" : "";
-    if (event.type === "drop" && event.dataTransfer.files.length) this.#take(event.dataTransfer.files);
-  }
-
-  #take(files) {
-    if (files.length > 1) {
-      this.#complain(this.dataset.textOne);
-      return;
+    const { type, relatedTarget, dataTransfer: { files } } = event;
+    this.dataset.state = type === "drop" || (type === "dragleave" && !this.contains(relatedTarget)) ? "" : "over";
+    if (type !== "drop" || !files.length) return;
+    if (files.length > 1) this.#complain(this.dataset.textOne);
+    else {
+      this.#input.files = files;
+      this.#send();
     }
-    this.#input.files = files;
-    this.#send();
   }
 
-  /** Return the chosen file, or say what is wrong with it and return null. */
+  /** Return the chosen file; null, and say why, if it can't be sent. */
   #check() {
     const [file] = this.#input.files;
-    let wrong = "";
-    if (!file) wrong = this.dataset.textNone;
-    else if (file.size > Number(this.dataset.maxBytes)) wrong = this.dataset.textLarge;
+    const { textNone, textLarge, maxBytes } = this.dataset;
+    const wrong = !file ? textNone : file.size > maxBytes ? textLarge : "";
     this.#complain(wrong);
     return wrong ? null : file;
   }
@@ -66,6 +59,7 @@ class FileDrop extends HTMLElement {
     request.onerror = () => this.#failed(this.dataset.textBroken);
     request.onabort = () => this.#failed("");
     request.open("POST", this.#form.action);
+    request.responseType = "json";
     request.setRequestHeader("Accept", "application/json");
     this.dataset.state = "sending";
     const upload = this.querySelector("[data-upload]");
@@ -77,25 +71,19 @@ class FileDrop extends HTMLElement {
   }
 
   #progress(done, total) {
-    const language = document.documentElement.lang || undefined;
-    const share = total ? done / total : 1;
-    const bar = this.querySelector("[data-upload] progress");
-    bar.value = share;
-    const text = new Intl.NumberFormat(language, { style: "percent" }).format(Math.floor(share * 100) / 100);
-    this.querySelector("[data-part=sent]").textContent = share < 1 ? text : this.dataset.textStoring;
+    const sent = total ? done / total : 1;
+    this.querySelector("[data-upload] progress").value = sent;
+    this.querySelector("[data-part=sent]").textContent = sent < 1 ? percent(sent) : this.dataset.textStoring;
   }
 
   #answered(request) {
-    const answer = parse(request.responseText);
-    if (request.status === 201 && answer?.url) {
-      location.assign(answer.url);
-      return;
+    const { status, response, responseURL } = request;
+    if (status === 201) location.assign(response.url);
+    else if (responseURL !== this.#form.action) location.reload(); // led to the login
+    else {
+      const errors = Object.values(response?.errors ?? {}).flat(); // as `Form.errors.get_json_data()`
+      this.#failed(errors.map((error) => error.message).join(" ") || this.dataset[status === 413 ? "textLarge" : "textFailed"]);
     }
-    if (request.responseURL !== this.#form.action) {
-      location.reload(); // led to the login: the session has ended
-      return;
-    }
-    this.#failed(wordsOf(answer) || (request.status === 413 ? this.dataset.textLarge : this.dataset.textFailed));
   }
 
   #failed(text) {
@@ -120,21 +108,6 @@ class FileDrop extends HTMLElement {
 
 function hasFiles(event) {
   return event.dataTransfer?.types.includes("Files") ?? false;
-}
-
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** The words in an answer: `{"error": "…"}`, or a form's errors as `Form.errors.get_json_data()` has them. */
-function wordsOf(answer) {
-  if (typeof answer?.error === "string") return answer.error;
-  const errors = answer?.errors ?? {};
-  return Object.values(errors).flat().map((error) => error?.message ?? String(error)).join(" ");
 }
 
 customElements.define("file-drop", FileDrop);

@@ -2,120 +2,134 @@
 
 import { refreshSnapshot } from "./snapshot.js";
 
-const CALM_MS = 1_000; // how often "time left" may change its mind
+const CALM_MS = 1_000; // between two opinions of the time left
+const POLL_MS = 15_000; // in a tab long hidden, or of somebody else's job
 const UNIT_STEP = 1024; // as Django's filesizeformat
 
 const language = document.documentElement.lang || undefined;
-const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+export const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const percent = new Intl.NumberFormat(language, { style: "percent" });
+const share = new Intl.NumberFormat(language, { style: "percent" });
 
-// Words from the server, in its language: see templates/jobs/_texts.html.
-const texts = document.getElementById("job-texts")?.dataset ?? {};
-const sizes = (texts.sizes ?? "bytes KB MB GB TB PB").split(" ");
+// In the server's language: see templates/jobs/_texts.html.
+const texts = document.getElementById("job-texts").dataset;
+const sizes = texts.sizes.split(" ");
 
-const fill = (text, values) => (text ?? "").replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+export const fill = (name, values) => texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
 
 function quantity(value, unit) {
-  if (unit !== "B") return unit ? `${whole.format(value)}\u00a0${unit}` : whole.format(value);
+  if (unit !== "B") return whole.format(value) + (unit && `\u00a0${unit}`);
   let step = 0;
   for (; value >= UNIT_STEP && step < sizes.length - 1; step += 1) value /= UNIT_STEP;
   return `${(step ? tenth : whole).format(value)}\u00a0${sizes[step]}`;
 }
 
 function timeLeft(seconds) {
-  if (seconds < 10) return fill(texts.leftSeconds, { n: Math.max(1, Math.round(seconds)) });
-  if (seconds < 90) return fill(texts.leftSeconds, { n: Math.round(seconds / 5) * 5 });
-  if (seconds < 5400) return fill(texts.leftMinutes, { n: Math.round(seconds / 60) });
-  return fill(texts.leftHours, { n: Math.round(seconds / 3600) });
+  const say = (name, unit, times = 1) => fill(name, { n: Math.round(seconds / unit) * times || 1 });
+  if (seconds < 90) return seconds < 10 ? say("leftSeconds", 1) : say("leftSeconds", 5, 5);
+  return seconds < 5400 ? say("leftMinutes", 60) : say("leftHours", 3600);
 }
 
-class JobProgress extends HTMLElement {
-  #leftShown = -Infinity;
+/** Return a share (null: unknown) as text, rounded down: 100 % is what is done. */
+export const percent = (value) => (value === null ? "" : share.format(Math.floor(value * 100) / 100));
+
+const running = new Set(); // whose end is still to be told
+const title = document.title;
+
+customElements.define("job-progress", class extends HTMLElement {
+  #calm = 0;
 
   connectedCallback() {
-    document.addEventListener("carillon:job", this);
+    const ask = this.querySelector("[data-notify]");
+    if (ask) {
+      ask.hidden = globalThis.Notification?.permission !== "default";
+      ask.onclick = async () => { await Notification.requestPermission(); ask.hidden = true; };
+    }
+    this.#tell();
   }
 
-  disconnectedCallback() {
-    document.removeEventListener("carillon:job", this);
-  }
-
-  handleEvent({ detail: job }) {
-    if (job.id !== this.dataset.jobId || !this.#isNewer(job)) return;
-    const ended = job.finished && !this.hasAttribute("data-finished");
-    this.dataset.version = job.version;
-    this.dataset.tick = job.tick;
-    this.dataset.state = job.state;
+  /** Show what a message has, unless it is older than what is shown. */
+  take(job) {
+    const { version, tick, state } = this.dataset;
+    if (job.version < version || (job.version === Number(version) && job.tick <= tick)) return;
+    Object.assign(this.dataset, { version: job.version, tick: job.tick, state: job.state });
     this.toggleAttribute("data-finished", Boolean(job.finished));
     this.#show(job);
-    if (ended) this.#end(job);
-  }
-
-  #isNewer(job) {
-    const { version, tick } = this.dataset;
-    return job.version > version || (job.version === Number(version) && job.tick > tick);
+    this.#tell();
+    if (job.state !== state && !("quiet" in this.dataset)) refreshSnapshot();
   }
 
   #show(job) {
+    const { current, total, unit } = job;
+    const known = total > 0;
+    const value = job.fraction ?? (known ? Math.min(current / total, 1) : null);
+    const done = quantity(current, known && unit !== "B" ? "" : unit);
+    const amount = known ? fill("amount", { done, total: quantity(total, unit) }) : current ? done : "";
     const bar = this.querySelector("progress");
-    const known = job.total > 0;
-    const done = quantity(job.current, known && job.unit !== "B" ? "" : job.unit);
-    const share = known ? Math.min(job.current / job.total, 1) : null;
-    const amount = known ? fill(texts.amount, { done, total: quantity(job.total, job.unit) }) : done;
-    if (bar) {
-      if (known) {
-        bar.max = job.total;
-        bar.value = job.current;
-      } else {
-        bar.removeAttribute("value");
-      }
-      bar.setAttribute("aria-valuetext", amount);
-    }
-    this.#say("state", texts[job.state] ?? job.state);
+    if (value === null) bar.removeAttribute("value");
+    else bar.value = value;
+    bar.setAttribute("aria-valuetext", amount || percent(value));
+    this.#say("state", texts[job.state]);
     this.#say("message", job.message);
-    this.#say("error", job.error);
     this.#say("amount", amount);
-    this.#say("percent", known ? percent.format(Math.floor(share * 100) / 100) : "");
-    this.#say("rate", job.rate ? fill(texts.rate, { rate: quantity(job.rate, job.unit) }) : "");
-    const now = performance.now();
-    if (job.eta === null || now - this.#leftShown >= CALM_MS) {
-      this.#leftShown = job.eta === null ? -Infinity : now;
+    this.#say("percent", percent(value));
+    this.#say("rate", job.rate ? fill("rate", { rate: quantity(job.rate, unit) }) : "");
+    if (job.members) this.#say("members", fill("members", job.members) + (job.members.failed ? fill("membersFailed", job.members) : ""));
+    if (job.eta === null || Date.now() > this.#calm) {
+      this.#calm = job.eta === null ? 0 : Date.now() + CALM_MS;
       this.#say("left", job.eta === null ? "" : timeLeft(job.eta));
     }
+    this.querySelector("[data-part=steps]")?.replaceChildren(...(job.steps ?? []).map(step));
   }
 
   #say(name, text) {
-    const part = this.querySelector(`[data-part="${name}"]`);
-    if (part && part.textContent !== text) part.textContent = text;
+    const part = this.querySelector(`[data-part=${name}]`);
+    if (part.textContent !== text) part.textContent = text;
   }
 
-  /** Tell those who don't see it, and fetch what only the server renders: the result, the times. */
-  #end(job) {
-    const announcer = document.getElementById("announcer");
-    if (announcer) announcer.textContent = `${job.title}: ${texts[job.state] ?? job.state}`;
-    refreshSnapshot();
+  /** Say an end once, whether a message or a snapshot brought it. */
+  #tell() {
+    const { jobId, title: name, state, quiet, finished } = this.dataset;
+    if (quiet !== undefined) return; // a part: its whole will say so
+    if (finished === undefined) running.add(jobId);
+    else if (running.delete(jobId)) {
+      const word = texts[state];
+      document.getElementById("announcer").textContent = `${name}: ${word}`;
+      const own = title.startsWith(name);
+      document.title = `${word}: ${own ? "" : `${name} · `}${title}`;
+      if (!own) addEventListener("focus", () => { document.title = title; }, { once: true });
+      try {
+        if (document.hidden && Notification.permission === "granted") new Notification(name, { body: word, tag: jobId });
+      } catch {} // phones have none for pages
+    }
   }
+});
+
+function step({ title, state, fraction }) {
+  const item = document.createElement("li");
+  item.dataset.state = state;
+  if (state === "running") {
+    item.ariaCurrent = "step";
+    title += ` ${percent(fraction)}`;
+  }
+  item.textContent = title;
+  return item;
 }
 
-/** The newest jobs: asks for a fresh list when a job appears that it lacks. */
-class JobList extends HTMLElement {
-  static #asked = new Set(); // outlives the element, which each snapshot replaces
+const asked = new Set();
 
-  connectedCallback() {
-    document.addEventListener("carillon:job", this);
-  }
-
-  disconnectedCallback() {
-    document.removeEventListener("carillon:job", this);
-  }
-
-  handleEvent({ detail: job }) {
-    if (JobList.#asked.has(job.id) || this.querySelector(`[data-job-id="${CSS.escape(job.id)}"]`)) return;
-    JobList.#asked.add(job.id); // once: it may be too old for this list
-    refreshSnapshot();
-  }
+function heard({ detail: job }) {
+  const shown = document.querySelectorAll(`[data-job-id="${job.id}"]`);
+  for (const element of shown) element.take(job);
+  const once = job.id + job.state; // it may not belong on this list
+  if (shown.length || asked.has(once) || !document.querySelector("job-list")) return;
+  asked.add(once);
+  refreshSnapshot();
 }
 
-customElements.define("job-progress", JobProgress);
-customElements.define("job-list", JobList);
+document.addEventListener("carillon:job", heard);
+document.addEventListener("carillon:member", heard);
+
+setInterval(() => {
+  if (document.hidden ? running.size : document.querySelector("[data-poll]")) refreshSnapshot();
+}, POLL_MS);

@@ -1,17 +1,16 @@
 // Times in the reader's own zone. The server renders UTC and says so, for readers without a script.
 
-const format = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
-  dateStyle: "medium",
-  timeStyle: "short",
-});
+const language = document.documentElement.lang || undefined;
+const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
 
-/** Rewrite every `<time data-local>` under `root`; what it said before stays as its title. */
+/** Rewrite every `<time data-local>` under `root`; what it said becomes its title. */
 export function showLocalTimes(root) {
   for (const time of root.querySelectorAll("time[data-local]")) {
     const at = new Date(time.dateTime);
-    if (Number.isNaN(at.getTime())) continue;
+    if (isNaN(at)) continue;
     time.title = time.textContent;
-    time.textContent = format.format(at);
+    time.textContent = (time.dataset.local ? clock : moment).format(at);
     time.removeAttribute("data-local");
   }
 }

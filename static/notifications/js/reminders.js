@@ -1,4 +1,4 @@
-// Reminders: the number of unread ones, a word when one arrives, and the list of them.
+// Reminders: how many are unread, a word when one arrives, and the list.
 
 import { dispatch, refreshSnapshot } from "./snapshot.js";
 
@@ -6,7 +6,7 @@ const BADGE_MAX = 99;
 const TOAST_MS = 12_000;
 const TOASTS_MAX = 4;
 
-/** Counts unread reminders by their ids, so that a message that comes twice counts once. */
+/** Counts by ids, so that a message that comes twice counts once. */
 class UnreadBadge extends HTMLElement {
   #unread = new Set();
   #count = 0;
@@ -39,12 +39,12 @@ class UnreadBadge extends HTMLElement {
 
   #remove(id) {
     if (this.#unread.delete(id)) this.#count -= 1;
-    // The page knows the newest ids only. Whether an older one was unread, the server knows.
+    // The page knows the newest ids only.
     else if (this.#count > this.#unread.size) refreshSnapshot();
   }
 }
 
-/** Shows reminders as they arrive; urgent ones interrupt a screen reader and stay until dismissed. */
+/** Shows reminders as they arrive; urgent ones stay until dismissed. */
 class ReminderToasts extends HTMLElement {
   #seen = new Set();
 
@@ -71,76 +71,55 @@ class ReminderToasts extends HTMLElement {
     if (isSafe(reminder.link)) link.href = reminder.link;
     else link.remove();
     const urgent = reminder.level === "urgent";
-    this.querySelector(urgent ? "[aria-live=assertive]" : "[aria-live=polite]").append(toast);
+    this.querySelector(`[aria-live=${urgent ? "assertive" : "polite"}]`).append(toast);
     if (!urgent) this.#expire(toast);
     const all = this.querySelectorAll(".toast");
     if (all.length > TOASTS_MAX) (this.querySelector("[aria-live=polite] .toast") ?? all[0]).remove();
   }
 
-  /** Time runs only while nobody reads it or has the focus in it. */
+  /** No time passes while somebody reads it or has the focus in it. */
   #expire(toast) {
-    let timer = setTimeout(() => toast.remove(), TOAST_MS);
+    let timer = 0;
     const hold = () => clearTimeout(timer);
     const release = () => { hold(); timer = setTimeout(() => toast.remove(), TOAST_MS); };
-    toast.addEventListener("pointerenter", hold);
-    toast.addEventListener("focusin", hold);
-    toast.addEventListener("pointerleave", release);
-    toast.addEventListener("focusout", release);
+    for (const type of ["pointerenter", "focusin"]) toast.addEventListener(type, hold);
+    for (const type of ["pointerleave", "focusout"]) toast.addEventListener(type, release);
+    release();
   }
 }
 
-/** The list: takes in new reminders, and marks them read without leaving the page. */
-class ReminderList extends HTMLElement {
-  connectedCallback() {
-    this.addEventListener("submit", this);
-    document.addEventListener("carillon:reminder", this);
-    document.addEventListener("carillon:reminder-read", this);
-  }
+// The list takes in new ones, and marks them read without leaving the page.
 
-  disconnectedCallback() {
-    document.removeEventListener("carillon:reminder", this);
-    document.removeEventListener("carillon:reminder-read", this);
-  }
+document.addEventListener("carillon:reminder", ({ detail: { id } }) => {
+  if (document.querySelector("[data-newest]") && !document.getElementById(`reminder-${id}`)) refreshSnapshot();
+});
 
-  handleEvent(event) {
-    if (event.type === "submit") this.#send(event);
-    else if (event.type === "carillon:reminder-read") this.#mark(event.detail.ids);
-    else if (!document.getElementById(`reminder-${event.detail.id}`)) this.#take();
-  }
-
-  #take() {
-    if (!this.hasAttribute("data-newest")) return;
+document.addEventListener("carillon:reminder-read", ({ detail: { ids } }) => {
+  for (const id of ids) {
+    const item = document.getElementById(`reminder-${id}`);
+    if (item?.dataset.state !== "unread") continue;
+    if (item.contains(document.activeElement)) item.focus({ preventScroll: true }); // its button goes
+    item.dataset.state = "read";
     refreshSnapshot();
   }
+});
 
-  #mark(ids) {
-    let changed = false;
-    for (const id of ids) {
-      const item = document.getElementById(`reminder-${id}`);
-      if (item?.dataset.state !== "unread") continue;
-      if (item.contains(document.activeElement)) item.focus({ preventScroll: true }); // its button goes
-      item.dataset.state = "read";
-      changed = true;
-    }
-    if (changed) refreshSnapshot();
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.closest("reminder-list")) return;
+  event.preventDefault();
+  const body = new FormData(form);
+  try {
+    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    if (response.status !== 204) throw new Error(response.statusText);
+  } catch {
+    form.submit(); // as without a script: the server says what is wrong
+    return;
   }
-
-  async #send(event) {
-    event.preventDefault();
-    const form = event.target;
-    const body = new FormData(form);
-    try {
-      const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
-      if (response.status !== 204) throw new Error(response.statusText);
-    } catch {
-      form.submit(); // as without a script: the server says what is wrong
-      return;
-    }
-    // The stream will say so too; who pressed the button should not wait for it.
-    if (body.has("id")) dispatch("reminder-read", { ids: body.getAll("id").map(Number) });
-    else refreshSnapshot();
-  }
-}
+  // The stream says so too, later.
+  if (body.has("id")) dispatch("reminder-read", { ids: body.getAll("id").map(Number) });
+  else refreshSnapshot();
+});
 
 function isSafe(link) {
   return /^(https?:\/\/|\/(?![/\\]))/i.test(link ?? "");
@@ -148,4 +127,3 @@ function isSafe(link) {
 
 customElements.define("unread-badge", UnreadBadge);
 customElements.define("reminder-toasts", ReminderToasts);
-customElements.define("reminder-list", ReminderList);

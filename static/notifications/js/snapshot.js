@@ -13,15 +13,15 @@ let wanted = false;
 let running = null;
 let late = null;
 
-/** Dispatch a message of the stream as `carillon:<type>` on the document. */
+/** Hand a message on, as `carillon:<type>` on the document. */
 export function dispatch(type, detail) {
   late?.push([type, detail]);
   document.dispatchEvent(new CustomEvent(`carillon:${type}`, { detail }));
 }
 
 /**
- * Bring every `[data-snapshot]` element up to date with the server; resolves when all asked for by
- * now is done. Calls join: one fetch at a time, and one more for those that came during it.
+ * Bring every `[data-snapshot]` element up to date; resolves when that is done. Calls join: one fetch
+ * at a time, and one more for those that came during it.
  */
 export function refreshSnapshot() {
   wanted = true;
@@ -68,13 +68,14 @@ function replace(fresh) {
   for (const old of document.querySelectorAll("[data-snapshot]")) {
     const next = fresh.getElementById(old.id);
     if (!next || old.isEqualNode(next)) continue;
+    for (const one of next.querySelectorAll("details[id]")) one.open = document.getElementById(one.id)?.open ?? one.open;
     const restoreFocus = old.contains(document.activeElement) ? focusIn(old) : null;
     old.replaceWith(document.adoptNode(next));
     restoreFocus?.();
   }
 }
 
-/** Return a function that puts the focus where it was, or on the nearest thing still there. */
+/** Return what puts the focus where it was, or on the nearest thing still there. */
 function focusIn(old) {
   const active = document.activeElement;
   const href = active.getAttribute("href");
