@@ -14,7 +14,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 
 # A file whose job has failed or was cancelled stays for another attempt, but not for ever: longer
 # than a job waits in the queue.
-KEEP_SECONDS: Final = 7 * 24 * 60 * 60
+KEEP_SECONDS: Final = 2 * 24 * 60 * 60
 
 
 def path_of(name: str) -> Path:

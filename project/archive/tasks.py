@@ -25,12 +25,12 @@ class MemberUnreadable(Exception):
 
 def start(upload: str, name: str, members: list[Member], owner: object) -> Job:
     """Queue the analysis of the archive `upload`, which people know as `name`, as one job."""
-    parts = [
-        analyse_member.s(upload, member.index).set(title=clean_name(member.path))
-        for member in members
-    ]
-    whole = chord(parts, sum_up.s(upload, name).set(title=_("Sum up")))
-    return start_group(whole, owner=owner, title=name)
+    parts = []
+    for member in members:
+        part = analyse_member.s(upload, member.index)
+        parts.append(part.set(title=clean_name(member.path)))  # type: ignore[call-arg]
+    last = sum_up.s(upload, name).set(title=_("Sum up"))  # type: ignore[call-arg]
+    return start_group(chord(parts, last), owner=owner, title=name)
 
 
 @shared_task(base=TrackedTask, result_template="analysis/result.html")

@@ -111,10 +111,10 @@ class TestAFileThatIsTaken:
         assert job.error.endswith("The uploaded file can't be read: Input/output error")
         assert job.can_retry
         [path] = files_in(kept)
-        week_ago = time.time() - uploads.KEEP_SECONDS
-        os.utime(path, (week_ago + 60, week_ago + 60))
+        oldest = time.time() - uploads.KEEP_SECONDS
+        os.utime(path, (oldest + 60, oldest + 60))
         assert tasks.discard_old_uploads() == 0
-        os.utime(path, (week_ago - 60, week_ago - 60))
+        os.utime(path, (oldest - 60, oldest - 60))
         assert tasks.discard_old_uploads() == 1
         assert files_in(kept) == []
 
