@@ -10,7 +10,7 @@ from celery import shared_task
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
 
-from notifications.jobs import JobCancelled, Progress, TrackedTask, current_job, log
+from notifications.jobs import JobCancelled, Progress, TrackedTask, current_job, log, step, track
 
 
 def mark(text: str) -> None:
@@ -150,3 +150,13 @@ def add(numbers: list[int]) -> int:
 @shared_task(base=TrackedTask)
 def double(number: int) -> int:
     return 2 * number
+
+
+@shared_task(base=TrackedTask)
+def fall_silent(seconds: float) -> None:
+    """Say much within a moment, and nothing more."""
+    with step("Working"):
+        for number in track(range(1000), "Counting", unit="rows"):
+            log(f"row {number}")
+            if number == 900:
+                time.sleep(seconds)
