@@ -44,7 +44,7 @@ SETTINGS: dict[str, Setting] = {
     "STREAMS_PER_USER": Setting(20, minimum=1),  # in one process; the oldest is ended
     "STREAMS_PER_PROCESS": Setting(20_000, minimum=1),
     # Threads that run the view of a stream while it opens; a stream that is open has none.
-    "VIEW_THREADS": Setting(4, minimum=1, maximum=64),
+    "VIEW_THREADS": Setting(2, minimum=1, maximum=64),
 }
 
 
