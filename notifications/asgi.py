@@ -15,7 +15,6 @@ import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache, partial
 from io import BytesIO
-from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +27,7 @@ from django.urls import Resolver404, resolve, set_script_prefix
 
 from .conf import conf
 from .hub import drain_all, get_hub
+from .outlet import Outlet
 from .subscription import Subscription
 from .view_threads import ViewThreads
 from .views import EventStreamResponse
@@ -172,15 +172,14 @@ async def _refuse_one_too_many(send: Send) -> None:
 
 async def _hold(subscription: Subscription, receive: Receive, send: Send) -> None:
     """Send the stream until it ends, or the client has gone."""
-    get_hub().join(subscription)
+    outlet = subscription.outlet = Outlet(send)
     subscription.cut_off = partial(_abort, send)
+    get_hub().join(subscription)
     watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
     try:
         while (chunk := await subscription.next()) is not None:
-            subscription.sending_since = monotonic()
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            subscription.sending_since = None
-        await send({"type": "http.response.body", "body": b""})
+            await outlet.write(chunk)
+        await outlet.write(b"", more=False)
     finally:
         watching.cancel()
         get_hub().leave(subscription)

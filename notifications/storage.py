@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 PAGE_LENGTH: Final = 500  # log messages read at once: at most 32 MB, mostly under 200 KB
 
-BATCH_LENGTH: Final = 500  # messages written in one round trip
-
 # A head outlives its log, so that ids go on rising and a page that was open over a quiet week can
 # still prove where it stands.
 HEAD_RETENTIONS: Final = 8
@@ -215,17 +213,13 @@ def append(channel: str, type: str, text: str, key: str = "", clear: str = "") -
 
 def append_many(items: Sequence[tuple[str, str, str, str, str]]) -> list[int]:
     """
-    Append as ``append`` does, once for each item, ``BATCH_LENGTH`` in a round trip.
+    Append as ``append`` does, once for each item, many in a round trip.
 
     An item is (channel, type, text, key, clear). Each message is atomic, the whole is not: where
     ``PublishFailed`` is raised some may have been published, in order from the first.
     """
-    ids: list[int] = []
     with redis_errors("Not all messages were published", PublishFailed):
-        for start in range(0, len(items), BATCH_LENGTH):
-            batch = items[start : start + BATCH_LENGTH]
-            ids += map(int, run_many(PUBLISH, [_append_arguments(*item) for item in batch]))
-    return ids
+        return [int(id) for id in run_many(PUBLISH, (_append_arguments(*item) for item in items))]
 
 
 def _append_arguments(
