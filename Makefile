@@ -25,9 +25,9 @@ help: ## Show this list
 run: $(STAMP) ## Install and run the whole site as a demo; Ctrl-C stops it
 	@DEMO=$${DEMO-1} exec $(BIN)/python manage.py up
 
-# Four processes on two processors: many tests wait for what they broke to recover.
+# Three processes on two processors: many tests wait for what they broke to recover.
 test: $(STAMP_DEV) system-packages ## Install what the tests need and run all of them
-	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=3 --dist=loadgroup $(ARGS)
 
 soak: $(STAMP_DEV) system-packages ## Break everything for MINUTES (30) and check that nothing is lost
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
