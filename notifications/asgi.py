@@ -13,13 +13,12 @@ import random
 import signal
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from time import monotonic
 from typing import Any
 
+from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
@@ -30,6 +29,7 @@ from django.urls import Resolver404, resolve, set_script_prefix
 from .conf import conf
 from .hub import drain_all, get_hub
 from .subscription import Subscription
+from .view_threads import ViewThreads
 from .views import EventStreamResponse
 
 KEEP_CONNECTION_SECONDS = 60  # for the view's threads; after that the next request opens it anew
@@ -53,9 +53,7 @@ class EventStreams:
     def __init__(self, application: Application) -> None:
         self._application = application
         self._handler = _ViewHandler()
-        self._threads = ThreadPoolExecutor(
-            conf.view_threads, "notifications-view", _keep_database_connections
-        )
+        self._views = ViewThreads(self._handler.respond, _keep_database_connections)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -64,11 +62,12 @@ class EventStreams:
             if len(get_hub()) >= conf.streams_per_process:
                 await _refuse_one_too_many(send)
                 return
-            loop = asyncio.get_running_loop()
-            response = await loop.run_in_executor(self._threads, self._handler.respond, scope)
+            response = await self._views.run(scope)
             await send(_start(response))
             if isinstance(response, EventStreamResponse):
-                await _hold(response, receive, send)
+                subscription = response.subscription()
+                del response  # and with it the request, its session and its user
+                await _hold(subscription, receive, send)
             else:
                 await send({"type": "http.response.body", "body": response.content})  # type: ignore[attr-defined]
         else:
@@ -81,7 +80,7 @@ class EventStreams:
                 _drain_at_signals()
             if message["type"] == "lifespan.shutdown":
                 await get_hub().close()
-                self._threads.shutdown(wait=False)
+                self._views.close()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -97,7 +96,9 @@ def _keep_database_connections() -> None:
     """
     for connection in connections.all():
         if connection.settings_dict["CONN_MAX_AGE"] == 0:
-            kept = {"CONN_MAX_AGE": KEEP_CONNECTION_SECONDS, "CONN_HEALTH_CHECKS": True}
+            # A server may have closed its end meanwhile; a file has no other end.
+            remote = connection.vendor != "sqlite"
+            kept = {"CONN_MAX_AGE": KEEP_CONNECTION_SECONDS, "CONN_HEALTH_CHECKS": remote}
             connection.settings_dict = {**connection.settings_dict, **kept}
 
 
@@ -137,8 +138,14 @@ class _ViewHandler(BaseHandler):
 
 
 def _is_event_stream(scope: Scope) -> bool:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return _leads_to_event_stream(path, settings.ROOT_URLCONF)
+
+
+@lru_cache(maxsize=1024)
+def _leads_to_event_stream(path: str, urlconf: str) -> bool:
     try:
-        match = resolve(scope["path"].removeprefix(scope.get("root_path", "")))
+        match = resolve(path, urlconf)
     except Resolver404:
         return False
     return getattr(match.func, "is_event_stream", False)
@@ -163,20 +170,21 @@ async def _refuse_one_too_many(send: Send) -> None:
     await send({"type": "http.response.body", "body": b"Too many streams are open here.\n"})
 
 
-async def _hold(response: EventStreamResponse, receive: Receive, send: Send) -> None:
+async def _hold(subscription: Subscription, receive: Receive, send: Send) -> None:
     """Send the stream until it ends, or the client has gone."""
-    with response.subscribed() as subscription:
-        subscription.cut_off = partial(_abort, send)
-        watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
-        try:
-            async with aclosing(subscription.stream()) as stream:
-                async for chunk in stream:
-                    subscription.sending_since = monotonic()
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    subscription.sending_since = None
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            watching.cancel()
+    get_hub().join(subscription)
+    subscription.cut_off = partial(_abort, send)
+    watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
+    try:
+        while (chunk := await subscription.next()) is not None:
+            subscription.sending_since = monotonic()
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            subscription.sending_since = None
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        watching.cancel()
+        get_hub().leave(subscription)
+        await subscription.close()
 
 
 def _abort(send: Send) -> None:

@@ -1,14 +1,16 @@
 """
 The settings of the package, ``NOTIFICATIONS_*`` in Django's settings, with types and defaults.
 
-Each is read when it is used, so that ``override_settings`` works. ``checks.py`` looks them over
-when Django starts.
+Each is looked up when it is first used, and again after ``override_settings``. ``checks.py`` looks
+them over when Django starts.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ SETTINGS: dict[str, Setting] = {
     "STREAMS_PER_USER": Setting(20, minimum=1),  # in one process; the oldest is ended
     "STREAMS_PER_PROCESS": Setting(20_000, minimum=1),
     # Threads that run the view of a stream while it opens; a stream that is open has none.
-    "VIEW_THREADS": Setting(4, minimum=1, maximum=64),
+    "VIEW_THREADS": Setting(2, minimum=1, maximum=64),
 }
 
 
@@ -54,7 +56,15 @@ class Conf:
             setting = SETTINGS[name.upper()]
         except KeyError:
             raise AttributeError(name) from None
-        return getattr(settings, f"NOTIFICATIONS_{name.upper()}", setting.default)
+        value = getattr(settings, f"NOTIFICATIONS_{name.upper()}", setting.default)
+        self.__dict__[name] = value  # from here on without a call; a message needs several
+        return value
 
 
 conf = Conf()
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    """Look a setting up anew that a test has changed."""
+    conf.__dict__.pop(setting.removeprefix("NOTIFICATIONS_").lower(), None)

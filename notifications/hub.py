@@ -8,10 +8,9 @@ so a gap shows at once and is read from the log.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Sequence
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,12 +20,11 @@ from redis.exceptions import RedisError
 
 from . import storage
 from .conf import conf
-from .connections import close_async_clients
 from .exceptions import RedisUnavailable
 from .listener import Listener
-from .messages import Message
+from .multiplexer import close_multiplexers
 from .permissions import Claim, session_digest, withdrawn
-from .sse import Frame, Reset
+from .sse import Batch, Frame, Reset
 from .subscription import Subscription
 
 logger = logging.getLogger(__name__)
@@ -38,10 +36,6 @@ RECONNECT_LAST_SECONDS = 2.0
 # A connection that gives no sign for this long is asked, and after as long again given up.
 SILENCE_SECONDS = 5
 
-# Messages taken from Redis before streams get their turn to write: what waits for a stream is
-# joined into one write, so a burst gets cheaper and no stream starves.
-BATCH_LENGTH = 200
-
 # Messages kept while a channel is being read; beyond them it is read once more instead.
 STASH_LENGTH = 1000
 
@@ -50,14 +44,19 @@ TICK_SECONDS = 1.0
 
 LIMIT_RETRY_MS = 60_000  # for a stream that was one too many
 
-# Channels read from Redis at the same time.
-SYNC_CONCURRENCY = 8
-
 
 class Channel:
     """What the hub knows of one channel: who listens, and how far it has passed messages on."""
 
-    __slots__ = ("log_head", "name", "overrun", "ready", "seen", "stash", "subscriptions")
+    __slots__ = (
+        "log_head",
+        "name",
+        "overrun",
+        "ready",
+        "seen",
+        "stash",
+        "subscriptions",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -66,7 +65,7 @@ class Channel:
         self.seen = 0  # the last id passed on, of either kind
         # Messages are passed on; otherwise they wait in the stash for a read of the log.
         self.ready = False
-        self.stash: list[Message] = []
+        self.stash: list[Frame] = []
         self.overrun = False  # the stash was full, so the log must be read once more
 
 
@@ -75,7 +74,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._channels: dict[str, Channel] = {}
-        self._by_live_name: dict[str, Channel] = {}
+        self._by_live_name: dict[bytes, Channel] = {}
         self._subscriptions: set[Subscription] = set()
         # In the order in which they came, so that the first is the oldest.
         self._by_user: dict[str, dict[Subscription, None]] = {}
@@ -84,18 +83,56 @@ class Hub:
         # These two stand while there is a connection; its tasks end with it.
         self._listener: Listener | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._sync_slots = asyncio.Semaphore(SYNC_CONCURRENCY)
 
     # Subscriptions come and go
 
-    @contextlib.contextmanager
-    def joined(self, subscription: Subscription) -> Iterator[None]:
-        """Pass messages to ``subscription`` for as long as the context lasts."""
-        self._join(subscription)
-        try:
-            yield
-        finally:
-            self._leave(subscription)
+    def join(self, subscription: Subscription) -> None:
+        """Pass messages to ``subscription`` until it leaves."""
+        self._subscriptions.add(subscription)
+        if self._draining:
+            subscription.end()
+            return
+        if subscription.holder.user:
+            own = self._by_user.setdefault(subscription.holder.user, {})
+            own[subscription] = None
+            if len(own) > conf.streams_per_user:
+                self._end_oldest(own)
+        new = []
+        for name in subscription.channels:
+            channel = self._channels.get(name)
+            if channel is None:
+                channel = self._channels[name] = Channel(name)
+                live_name = storage.live_name(name)
+                self._by_live_name[live_name.encode()] = channel
+                new.append(live_name)
+            channel.subscriptions.add(subscription)
+        self._resume_if_ready(subscription)
+        if not self._tasks_for_life:
+            for work in (self._run(), self._tick(), self._sweep_now_and_then()):
+                self._tasks_for_life.append(asyncio.create_task(work))
+        elif new and self._listener is not None:
+            self._listener.subscribe(new)
+
+    def leave(self, subscription: Subscription) -> None:
+        """Pass nothing on to ``subscription`` any more."""
+        self._subscriptions.discard(subscription)
+        if own := self._by_user.get(subscription.holder.user):
+            own.pop(subscription, None)
+            if not own:
+                del self._by_user[subscription.holder.user]
+        gone = []
+        for name in subscription.channels:
+            channel = self._channels.get(name)
+            if channel is None or subscription not in channel.subscriptions:
+                continue  # it came while the hub was draining
+            channel.subscriptions.remove(subscription)
+            if not channel.subscriptions:
+                del self._channels[name]
+                live_name = storage.live_name(name)
+                del self._by_live_name[live_name.encode()]
+                gone.append(live_name)
+        if gone and self._listener is not None:
+            self._listener.unsubscribe(gone)
 
     def __len__(self) -> int:
         """Return the number of open streams."""
@@ -113,51 +150,7 @@ class Hub:
         for task in self._tasks_for_life:
             task.cancel()
         await asyncio.gather(*self._tasks_for_life, return_exceptions=True)
-        await close_async_clients()
-
-    def _join(self, subscription: Subscription) -> None:
-        self._subscriptions.add(subscription)
-        if self._draining:
-            subscription.end()
-            return
-        if subscription.holder.user:
-            own = self._by_user.setdefault(subscription.holder.user, {})
-            own[subscription] = None
-            if len(own) > conf.streams_per_user:
-                self._end_oldest(own)
-        new = []
-        for name in subscription.channels:
-            channel = self._channels.get(name)
-            if channel is None:
-                channel = self._channels[name] = Channel(name)
-                self._by_live_name[storage.live_name(name)] = channel
-                new.append(storage.live_name(name))
-            channel.subscriptions.add(subscription)
-        self._resume_if_ready(subscription)
-        if not self._tasks_for_life:
-            for work in (self._run(), self._tick(), self._sweep_now_and_then()):
-                self._tasks_for_life.append(asyncio.create_task(work))
-        elif new and self._listener is not None:
-            self._spawn(self._listener.subscribe(new))
-
-    def _leave(self, subscription: Subscription) -> None:
-        self._subscriptions.discard(subscription)
-        if own := self._by_user.get(subscription.holder.user):
-            own.pop(subscription, None)
-            if not own:
-                del self._by_user[subscription.holder.user]
-        gone = []
-        for name in subscription.channels:
-            channel = self._channels.get(name)
-            if channel is None or subscription not in channel.subscriptions:
-                continue  # it came while the hub was draining
-            channel.subscriptions.remove(subscription)
-            if not channel.subscriptions:
-                del self._channels[name]
-                del self._by_live_name[storage.live_name(name)]
-                gone.append(storage.live_name(name))
-        if gone and self._listener is not None:
-            self._spawn(self._listener.unsubscribe(gone))
+        close_multiplexers()
 
     def _end_oldest(self, own: dict[Subscription, None]) -> None:
         oldest = next(iter(own))
@@ -224,13 +217,14 @@ class Hub:
             delay = min(delay * 2, RECONNECT_LAST_SECONDS)
 
     async def _connect_and_listen(self) -> None:
-        async with Listener() as listener, asyncio.TaskGroup() as tasks:
+        async with Listener(self._hear) as listener, asyncio.TaskGroup() as tasks:
             self._listener, self._tasks = listener, tasks
             try:
-                await listener.subscribe([storage.kick_name(), *self._by_live_name])
+                names = [storage.live_name(name) for name in self._channels]
+                listener.subscribe([storage.kick_name(), *names])
                 self._spawn(self._watch(listener))
                 self._spawn(self._compare_now_and_then())
-                await self._listen(listener)
+                await listener.lost()
             finally:
                 self._listener = self._tasks = None
 
@@ -249,26 +243,8 @@ class Hub:
             pass  # the group is shutting down
         work.close()
 
-    async def _listen(self, listener: Listener) -> None:
-        kick_name = storage.kick_name()
-        while True:
-            for _ in range(BATCH_LENGTH):
-                name, payload = await listener.hear()
-                if name == kick_name:
-                    if payload is not None:
-                        self._kick(payload)
-                    continue
-                channel = self._by_live_name.get(name)
-                if channel is None:
-                    continue  # its last stream has just closed
-                if payload is None:
-                    self._sync(channel)
-                else:
-                    self._receive(channel, Message.unpack(channel.name, payload))
-            await asyncio.sleep(0)
-
     async def _watch(self, listener: Listener) -> None:
-        while await listener.check():
+        while listener.ping():
             await asyncio.sleep(SILENCE_SECONDS)
         raise RedisUnavailable(f"Redis has been silent for {SILENCE_SECONDS} s")
 
@@ -294,27 +270,58 @@ class Hub:
 
     # Messages
 
-    def _receive(self, channel: Channel, message: Message) -> None:
-        if not channel.ready:
-            if len(channel.stash) < STASH_LENGTH:
-                channel.stash.append(message)
-            else:
-                channel.overrun = True
-        elif message.id <= channel.seen:
-            pass  # a read of the log was faster
-        elif message.prev != channel.log_head:
-            self._sync(channel)
-            channel.stash.append(message)
-        else:
-            self._pass_on(channel, message)
+    def _hear(self, heard: Sequence[list[Any]]) -> None:
+        """Take what has come from Redis at once; each stream gets its part in one piece."""
+        by_channel: dict[Channel, list[Frame]] = {}
+        for reply in heard:
+            what, name = reply[0], reply[1]
+            channel = self._by_live_name.get(name)
+            if what == b"message":
+                if channel is not None:
+                    frame = Frame.unpack(channel.name, reply[2])
+                    if channel in by_channel:
+                        by_channel[channel].append(frame)
+                    else:
+                        by_channel[channel] = [frame]
+                elif name == storage.kick_name().encode():
+                    self._kick(reply[2])
+            elif what == b"subscribe" and channel is not None:
+                self._sync(channel)
+        for channel, frames in by_channel.items():
+            self._receive(channel, frames)
 
-    def _pass_on(self, channel: Channel, message: Message) -> None:
-        channel.seen = message.id
-        if not message.key:
-            channel.log_head = message.id
-        frame = Frame.of(message)
+    def _receive(self, channel: Channel, frames: Sequence[Frame]) -> None:
+        """Pass on what follows upon what is known; read the log where something is missing."""
+        proven: list[Frame] = []
+        log_head, seen = channel.log_head, channel.seen
+        for frame in frames:
+            if not channel.ready:
+                if len(channel.stash) < STASH_LENGTH:
+                    channel.stash.append(frame)
+                else:
+                    channel.overrun = True
+            elif frame.id <= seen:
+                pass  # a read of the log was faster
+            elif frame.prev != log_head:
+                self._pass_on(channel, proven)
+                proven = []
+                self._sync(channel)
+                channel.stash.append(frame)
+            else:
+                proven.append(frame)
+                seen = frame.id
+                if not frame.key:
+                    log_head = seen
+        self._pass_on(channel, proven)
+
+    def _pass_on(self, channel: Channel, frames: Sequence[Frame]) -> None:
+        if not frames:
+            return
+        batch = Batch(frames)
+        channel.seen = batch.last
+        channel.log_head = batch.cursor or channel.log_head
         for subscription in channel.subscriptions:
-            subscription.push(frame)
+            subscription.push(batch)
 
     def _sync(self, channel: Channel) -> None:
         """Hold a channel's messages until what it has beyond those passed on has been read."""
@@ -324,14 +331,12 @@ class Hub:
     async def _read_on(self, channel: Channel) -> None:
         more = True
         while more:
-            async with self._sync_slots:
-                page = await storage.aread(channel.name, channel.log_head)
+            page = await storage.aread(channel.name, channel.log_head, Frame.unpack)
             if channel.log_head is not None:
                 if not page.proven:
                     await storage.amark_lost(channel.name, channel.log_head)
                     self._reset(channel, page)
-                for message in storage.in_order(page, channel.seen):
-                    self._pass_on(channel, message)
+                self._pass_on(channel, storage.in_order(page, channel.seen))
             # Else nothing was passed on yet: each stream reads the channel from its own cursor.
             more = page.more or channel.overrun
             if channel.overrun:
@@ -340,8 +345,7 @@ class Hub:
         channel.log_head, channel.seen = page.log_head, page.head
         channel.ready = True
         stash, channel.stash = channel.stash, []
-        for message in stash:
-            self._receive(channel, message)
+        self._receive(channel, stash)
         for subscription in channel.subscriptions:
             self._resume_if_ready(subscription)
 
@@ -349,7 +353,7 @@ class Hub:
         if all(self._channels[name].ready for name in subscription.channels):
             subscription.resume()
 
-    def _reset(self, channel: Channel, page: storage.Page) -> None:
+    def _reset(self, channel: Channel, page: storage.Page[Frame]) -> None:
         reset = Reset(channel.name, page.reset_id)
         logger.warning("%s: messages may be missing after %s", channel.name, channel.log_head)
         for subscription in channel.subscriptions:

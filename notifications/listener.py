@@ -1,42 +1,39 @@
 """
-A listener: one connection to Redis that hears Pub/Sub, for all the streams of a process.
+A listener: the connection to Redis that hears Pub/Sub, for all the streams of a process.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NoReturn, Self
 
-from .conf import conf
-from .connections import async_connection
+from redis.exceptions import ConnectionError
+
+from .link import Link
+from .scripts import command, first_error
 
 # Names in one SUBSCRIBE command.
 SUBSCRIBE_LENGTH = 1000
 
 
-class Heard(NamedTuple):
-    """``payload`` is None where Redis confirms that the subscription to ``name`` stands."""
-
-    name: str
-    payload: bytes | None
-
-
 class Listener:
     """
-    An async context manager around one connection; ``hear()`` waits for what comes next.
+    An async context manager; it is used up when the connection is lost.
 
-    ``hear``, ``subscribe`` and ``unsubscribe`` raise redis-py's errors or ``OSError`` when the
-    connection is lost; the listener is used up then.
+    ``hear`` is called with all that has come at once, in the order in which it came: lists of
+    b"message", name and payload, or of b"subscribe" and name where the subscription now stands.
+    ``subscribe``, ``unsubscribe`` and ``ping`` don't wait, and do nothing on a lost connection.
     """
 
-    def __init__(self) -> None:
-        self._connection = async_connection()
-        self._sending = asyncio.Lock()
+    def __init__(self, hear: Callable[[Sequence[list[Any]]], None]) -> None:
+        self._hear = hear
+        self._link = Link(self._receive, self._lose)
         self._quiet = False
+        self._lost = asyncio.Event()
+        self._error: Exception = ConnectionError()
 
     async def __aenter__(self) -> Self:
-        async with asyncio.timeout(conf.redis_timeout_seconds):
-            await self._connection.connect()  # type: ignore[no-untyped-call]
+        await self._link.open()
         return self
 
     async def __aexit__(
@@ -45,27 +42,22 @@ class Listener:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._connection.disconnect(nowait=True)
+        self._link.close()
 
-    async def subscribe(self, names: Iterable[str]) -> None:
-        """Ask for these Pub/Sub channels; each is confirmed by a ``Heard`` without payload."""
-        await self._send("SUBSCRIBE", list(names))
+    async def lost(self) -> NoReturn:
+        """Wait until the connection is lost, and raise why."""
+        await self._lost.wait()
+        raise self._error
 
-    async def unsubscribe(self, names: Iterable[str]) -> None:
+    def subscribe(self, names: Sequence[str]) -> None:
+        """Ask for these Pub/Sub channels; each is confirmed by b"subscribe"."""
+        self._send("SUBSCRIBE", names)
+
+    def unsubscribe(self, names: Sequence[str]) -> None:
         """Stop hearing these Pub/Sub channels."""
-        await self._send("UNSUBSCRIBE", list(names))
+        self._send("UNSUBSCRIBE", names)
 
-    async def hear(self) -> Heard:
-        """Return the next message or confirmation; messages of a channel come in order."""
-        while True:
-            reply = await self._connection.read_response(disable_decoding=True)
-            self._quiet = False
-            if reply[0] == b"message":
-                return Heard(reply[1].decode(), reply[2])
-            if reply[0] == b"subscribe":
-                return Heard(reply[1].decode(), None)
-
-    async def check(self) -> bool:
+    def ping(self) -> bool:
         """
         Ask for a sign of life; False when nothing has come since the last time it was asked for.
 
@@ -74,12 +66,19 @@ class Listener:
         if self._quiet:
             return False
         self._quiet = True
-        await self._send("PING", [])
+        self._link.send([command("PING")])
         return True
 
-    async def _send(self, command: str, names: list[str]) -> None:
-        async with self._sending:
-            for start in range(0, max(len(names), 1), SUBSCRIBE_LENGTH):
-                await self._connection.send_command(
-                    command, *names[start : start + SUBSCRIBE_LENGTH], check_health=False
-                )
+    def _send(self, verb: str, names: Sequence[str]) -> None:
+        parts = range(0, len(names), SUBSCRIBE_LENGTH)
+        self._link.send(command(verb, *names[start : start + SUBSCRIBE_LENGTH]) for start in parts)
+
+    def _receive(self, replies: list[Any]) -> None:
+        self._quiet = False
+        if error := first_error(replies):
+            raise error
+        self._hear(replies)
+
+    def _lose(self, error: Exception) -> None:
+        self._error = error
+        self._lost.set()

@@ -6,7 +6,7 @@ replaces the value that its key had before.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.serializers.json import DjangoJSONEncoder
 
@@ -32,8 +32,7 @@ _encode = DjangoJSONEncoder(
 ).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """
     One message of a channel.
 

@@ -14,17 +14,18 @@ lines: id, prev, key, type, data.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
-import redis.asyncio
 from redis.exceptions import ResponseError
 
 from .conf import conf
-from .connections import async_client, redis_errors, sync_client
+from .connections import exchange, redis_errors, run, run_many
 from .exceptions import PublishFailed
 from .messages import Message
+from .multiplexer import get_multiplexer
+from .scripts import Script, command
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ BATCH_LENGTH: Final = 500  # messages written in one round trip
 HEAD_RETENTIONS: Final = 8
 
 # TIME and the following writes are replicated as effects, the default since Redis 5.
-PUBLISH: Final = """
+PUBLISH: Final = Script("""
 local log, latest, head = KEYS[1], KEYS[2], KEYS[3]
 local live, type, data, key, clear = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local length, retention, head_retention = ARGV[6], tonumber(ARGV[7]), ARGV[8]
@@ -59,7 +60,6 @@ local packed = table.concat({id, prev, key, type, data}, '\\n')
 
 if key == '' then
   redis.call('XADD', log, 'MAXLEN', '~', length, id .. '-0', 'm', packed)
-  redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', micros - retention * 1000))
   redis.call('PEXPIRE', log, retention)
   redis.call('HSET', head, 'id', id, 'log', id)
   if clear ~= '' then redis.call('HDEL', latest, clear) end
@@ -68,15 +68,37 @@ else
   redis.call('PEXPIRE', latest, retention)
   redis.call('HSET', head, 'id', id)
 end
-redis.call('PEXPIRE', head, head_retention)
+if not known[1] or math.floor(last / 60000000) ~= math.floor(micros / 60000000) then
+  -- The first message in a minute clears up; to do it with each would take a fifth of the time.
+  redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', micros - retention * 1000))
+  redis.call('PEXPIRE', head, head_retention)
+end
 redis.call('PUBLISH', live, packed)
 return id
+""")
+
+# Gives a channel without a head the present moment as its last id. Cursor 0 would look the same
+# before the first message and after the loss of all of them; a moment does not come again. A Redis
+# that takes no writes leaves it at 0.
+_BEGIN: Final = """
+local function begin(head, retention)
+  local now = redis.call('TIME')
+  local moment = string.format('%.0f', now[1] * 1000000 + now[2])
+  local begun = redis.pcall('HSETNX', head, 'log', moment)
+  if type(begun) == 'table' then return redis.call('HMGET', head, 'id', 'log', 'lost') end
+  redis.call('HSETNX', head, 'id', moment)
+  redis.call('PEXPIRE', head, retention)
+  return redis.call('HMGET', head, 'id', 'log', 'lost')
+end
 """
 
 # Everything that a reader needs, as of one moment. The cursor itself is read along, if it is in
 # the log, since that proves it.
-READ: Final = """
+READ: Final = Script(
+    _BEGIN
+    + """
 local known = redis.call('HMGET', KEYS[3], 'id', 'log', 'lost')
+if not known[2] then known = begin(KEYS[3], ARGV[3]) end
 local reply = {known[1] or '0', known[2] or '0', known[3] or '0', redis.call('HVALS', KEYS[2])}
 if ARGV[1] ~= '' then
   for _, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])) do
@@ -85,31 +107,25 @@ if ARGV[1] ~= '' then
 end
 return reply
 """
+)
 
-# Gives a channel without a head the present moment as its last id. Cursor 0 would look the same
-# before the first message and after the loss of all of them; a moment does not come again.
-BEGIN: Final = """
-local now = redis.call('TIME')
-local moment = string.format('%.0f', now[1] * 1000000 + now[2])
-if redis.call('HSETNX', KEYS[1], 'log', moment) == 1 then
-  redis.call('HSETNX', KEYS[1], 'id', moment)
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-end
-return redis.call('HGET', KEYS[1], 'log')
+CURSOR: Final = Script(
+    _BEGIN
+    + """
+return redis.call('HGET', KEYS[1], 'log') or begin(KEYS[1], ARGV[1])[2] or '0'
 """
-
+)
 
 # Whoever was away when Redis went back to an older state can't see that from the log: their cursor
 # is in it. A hub that knew a later id leaves word.
-MARK_LOST: Final = """
+MARK_LOST: Final = Script("""
 local lost = tonumber(redis.call('HGET', KEYS[1], 'lost') or '0')
 if tonumber(ARGV[1]) > lost then redis.call('HSET', KEYS[1], 'lost', ARGV[1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-"""
+""")
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(NamedTuple):
     """The names in Redis of one channel."""
 
     log: str
@@ -119,8 +135,12 @@ class Keys:
 
     @classmethod
     def of(cls, channel: str) -> "Keys":
-        base = live_name(channel)
-        return cls(f"{base}:log", f"{base}:latest", f"{base}:head", base)
+        return _keys(live_name(channel))
+
+
+@lru_cache(maxsize=1024)  # who publishes does so again; a stream reads once
+def _keys(base: str) -> Keys:
+    return Keys(f"{base}:log", f"{base}:latest", f"{base}:head", base)
 
 
 def kick_name() -> str:
@@ -135,7 +155,7 @@ def announce_kick(user: str, what: str) -> None:
     ``what`` is "all", "check", or the digest of a session. Raises ``RedisUnavailable``.
     """
     with redis_errors("A kick was not said"):
-        sync_client().publish(kick_name(), f"{what}\n{user}")
+        exchange([command("PUBLISH", kick_name(), f"{what}\n{user}")])
 
 
 def live_name(channel: str) -> str:
@@ -143,8 +163,20 @@ def live_name(channel: str) -> str:
     return f"{conf.prefix}:{{{channel}}}"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Stored(Protocol):
+    """A message in whatever form its reader wants it; ``key`` is empty for a log message."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def prev(self) -> int: ...
+
+
+M = TypeVar("M", bound=Stored)
+Unpack = Callable[[str, bytes], M]  # from the channel and the packed form
+
+
+class Page(NamedTuple, Generic[M]):
     """
     What a channel held at one moment, as seen from a cursor.
 
@@ -158,8 +190,8 @@ class Page:
     head: int
     log_head: int
     proven: bool
-    log: Sequence[Message]
-    latest: Sequence[Message]
+    log: Sequence[M]
+    latest: Sequence[M]
     more: bool
 
     @property
@@ -178,8 +210,7 @@ def append(channel: str, type: str, text: str, key: str = "", clear: str = "") -
     """
     keys, args = _append_arguments(channel, type, text, key, clear)
     with redis_errors(f"Nothing was published on {channel!r}", PublishFailed):
-        reply = sync_client().register_script(PUBLISH)(keys, args)
-    return int(reply)
+        return int(run(PUBLISH, keys, args))
 
 
 def append_many(items: Sequence[tuple[str, str, str, str, str]]) -> list[int]:
@@ -189,16 +220,11 @@ def append_many(items: Sequence[tuple[str, str, str, str, str]]) -> list[int]:
     An item is (channel, type, text, key, clear). Each message is atomic, the whole is not: where
     ``PublishFailed`` is raised some may have been published, in order from the first.
     """
-    client = sync_client()
-    script = client.register_script(PUBLISH)
     ids: list[int] = []
     with redis_errors("Not all messages were published", PublishFailed):
         for start in range(0, len(items), BATCH_LENGTH):
-            pipe = client.pipeline(transaction=False)
-            for item in items[start : start + BATCH_LENGTH]:
-                keys, args = _append_arguments(*item)
-                script(keys, args, client=pipe)
-            ids += map(int, pipe.execute())
+            batch = items[start : start + BATCH_LENGTH]
+            ids += map(int, run_many(PUBLISH, [_append_arguments(*item) for item in batch]))
     return ids
 
 
@@ -220,53 +246,33 @@ def cursors(channels: Iterable[str]) -> dict[str, int]:
     """
     names = list(channels)
     with redis_errors("The cursor can't be read"):
-        client = sync_client()
-        pipe = client.pipeline(transaction=False)
-        for channel in names:
-            pipe.hget(Keys.of(channel).head, "log")
-        found = pipe.execute()
-        for index, (channel, value) in enumerate(zip(names, found, strict=True)):
-            if value is None:
-                found[index] = client.register_script(BEGIN)(
-                    keys=[Keys.of(channel).head], args=[_head_retention()]
-                )
-    return {channel: int(value) for channel, value in zip(names, found, strict=True)}
+        calls = [([Keys.of(channel).head], [_head_retention()]) for channel in names]
+        return dict(zip(names, map(int, run_many(CURSOR, calls)), strict=True))
 
 
 def latest_values(channel: str) -> dict[str, Message]:
     """Return the latest value of each key of ``channel``. Raises ``RedisUnavailable``."""
     with redis_errors("The latest values can't be read"):
-        packed: list[Any] = sync_client().hvals(Keys.of(channel).latest)
-    return {message.key: message for message in _latest(channel, packed)}
+        packed = exchange([command("HVALS", Keys.of(channel).latest)])[0]
+    return {message.key: message for message in _latest(channel, packed, Message.unpack)}
 
 
-def read(channel: str, after: int | None = None) -> Page:
-    """Read a channel from a cursor on; see ``Page``. Raises ``RedisUnavailable``."""
+def read(channel: str, after: int | None = None) -> Page[Message]:
+    """
+    Read a channel from a cursor on; see ``Page``. Raises ``RedisUnavailable``.
+
+    A channel that has no head begins now.
+    """
     with redis_errors("The log can't be read"):
-        keys, args = _read_arguments(channel, after)
-        reply = sync_client().register_script(READ)(keys, args)
-    return _page(channel, after, reply)
+        reply = run(READ, *_read_arguments(channel, after))
+    return _page(channel, after, reply, Message.unpack)
 
 
-async def aread(channel: str, after: int | None = None) -> Page:
-    """Read as ``read`` does, without blocking. A channel without a head begins now."""
+async def aread(channel: str, after: int | None, unpack: Unpack[M]) -> Page[M]:
+    """Read as ``read`` does, without blocking, and into messages of the reader's own form."""
     with redis_errors("The log can't be read"):
-        client = async_client()
-        keys, args = _read_arguments(channel, after)
-        reply = await client.register_script(READ)(keys, args)
-        if reply[1] == b"0" and await _begin(client, channel):
-            reply = await client.register_script(READ)(keys, args)
-    return _page(channel, after, reply)
-
-
-async def _begin(client: "redis.asyncio.Redis", channel: str) -> bool:
-    """Give a channel a head; False where Redis takes no writes, and then its cursor is nothing."""
-    try:
-        await client.register_script(BEGIN)(keys=[Keys.of(channel).head], args=[_head_retention()])
-    except ResponseError as error:
-        logger.warning("%s has no head, since Redis takes no writes: %s", channel, error)
-        return False
-    return True
+        reply = await get_multiplexer().run(READ, *_read_arguments(channel, after))
+    return _page(channel, after, reply, unpack)
 
 
 async def amark_lost(channel: str, id: int) -> None:
@@ -278,9 +284,7 @@ async def amark_lost(channel: str, id: int) -> None:
     """
     with redis_errors("A loss can't be noted"):
         try:
-            await async_client().register_script(MARK_LOST)(
-                keys=[Keys.of(channel).head], args=[id, _head_retention()]
-            )
+            await get_multiplexer().run(MARK_LOST, [Keys.of(channel).head], [id, _head_retention()])
         except ResponseError as error:
             logger.warning("A loss on %s could not be noted: %s", channel, error)
 
@@ -288,22 +292,22 @@ async def amark_lost(channel: str, id: int) -> None:
 async def aheads(channels: Sequence[str]) -> list[int]:
     """Return the last id given on each channel (0: none is known), in one round trip."""
     with redis_errors("The heads can't be read"):
-        pipe = async_client().pipeline(transaction=False)
-        for channel in channels:
-            pipe.hget(Keys.of(channel).head, "id")
-        return [int(value or 0) for value in await pipe.execute()]
+        commands = [command("HGET", Keys.of(channel).head, "id") for channel in channels]
+        return [int(value or 0) for value in await get_multiplexer().request(commands)]
 
 
-def in_order(page: Page, seen: int) -> list[Message]:
+def in_order(page: Page[M], seen: int) -> list[M]:
     """
     Return what a page has after id ``seen``, of both kinds, by rising id.
 
     While ``page.more``, latest values newer than its log messages are left for the next page.
     """
     end = page.log[-1].id if page.more else None
-    latest = (value for value in page.latest if end is None or value.id < end)
-    merged = sorted((*page.log, *latest), key=lambda message: message.id)
-    return [message for message in merged if message.id > seen]
+    latest = [value for value in page.latest if end is None or value.id < end]
+    merged = [*page.log, *latest]
+    if latest:
+        merged.sort(key=_id)
+    return merged if merged and merged[0].id > seen else [m for m in merged if m.id > seen]
 
 
 def _head_retention() -> int:
@@ -314,12 +318,12 @@ def _read_arguments(channel: str, after: int | None) -> tuple[list[str], list[st
     keys = Keys.of(channel)
     start = "" if after is None else f"{after}-0"
     # One more than a page, to see whether others follow, and one for the cursor's own entry.
-    return [keys.log, keys.latest, keys.head], [start, PAGE_LENGTH + 2]
+    return [keys.log, keys.latest, keys.head], [start, PAGE_LENGTH + 2, _head_retention()]
 
 
-def _page(channel: str, after: int | None, reply: list[Any]) -> Page:
+def _page(channel: str, after: int | None, reply: list[Any], unpack: Unpack[M]) -> Page[M]:
     head, log_head, lost, latest, *entries = reply
-    log = [Message.unpack(channel, entry) for entry in entries]
+    log = [unpack(channel, entry) for entry in entries]
     proven = after is None or (after > 0 and after == int(log_head))
     if after is not None and log:
         if log[0].id == after:
@@ -335,13 +339,17 @@ def _page(channel: str, after: int | None, reply: list[Any]) -> Page:
         log_head=int(log_head),
         proven=proven,
         log=log[:PAGE_LENGTH],
-        latest=_latest(channel, latest),
+        latest=_latest(channel, latest, unpack),
         more=len(log) > PAGE_LENGTH,
     )
 
 
-def _latest(channel: str, packed: Iterable[bytes]) -> list[Message]:
+def _latest(channel: str, packed: Iterable[bytes], unpack: Unpack[M]) -> list[M]:
     # Redis before 7.4 can't let a single field expire, so the readers pass over what is too old.
     oldest = int((time.time() - conf.retention_seconds) * 1_000_000)
-    values = (Message.unpack(channel, value) for value in packed)
-    return sorted((value for value in values if value.id >= oldest), key=lambda value: value.id)
+    values = [unpack(channel, value) for value in packed]
+    return sorted((value for value in values if value.id >= oldest), key=_id)
+
+
+def _id(message: Stored) -> int:
+    return message.id

@@ -13,7 +13,7 @@ from . import sse, storage
 from .conf import conf
 from .exceptions import RedisUnavailable
 from .permissions import Holder
-from .sse import Frame, Reset
+from .sse import Batch, Frame, Reset
 
 KEEP_ALIVE: Final = sse.event("keep-alive")
 LIVE: Final = sse.event("stream-live", "{}")
@@ -31,6 +31,17 @@ RETRY_FIRST_MS: Final = 100
 RETRY_LAST_MS: Final = 3000
 
 
+class Place:
+    """Where a stream stands in one channel."""
+
+    __slots__ = ("cursor", "floor", "unproven")
+
+    def __init__(self, cursor: int | None, unproven: bool) -> None:
+        self.cursor = cursor  # id of the last log message that the client has
+        self.floor = 0  # the last id sent, of either kind
+        self.unproven = unproven  # a reset is due, whatever the log says
+
+
 class Subscription:
     """
     What one stream sends: the replay from its cursor, then what the hub pushes.
@@ -44,17 +55,15 @@ class Subscription:
     __slots__ = (
         "_behind",
         "_buffer",
-        "_buffer_max_bytes",
-        "_cursor",
         "_ended",
-        "_floor",
         "_hub_ready",
         "_opened",
+        "_places",
+        "_replaying",
         "_said_paused",
         "_size",
-        "_unknown",
+        "_waiter",
         "_waiting_since",
-        "_wake",
         "channels",
         "cut_off",
         "holder",
@@ -74,38 +83,39 @@ class Subscription:
         """
         self.channels = tuple(channels)
         self.holder = holder
-        self._cursor = {name: id for name, id in (cursor or {}).items() if name in self.channels}
-        self._unknown = set() if cursor is None else set(self.channels) - set(self._cursor)
-        self._floor = dict.fromkeys(self.channels, 0)  # the last id sent, of either kind
-        self._buffer: list[Frame | Reset | bytes] = []
-        self._buffer_max_bytes: int = conf.buffer_max_bytes
+        known = cursor or {}
+        self._places = {
+            name: Place(known.get(name), unproven=cursor is not None and name not in known)
+            for name in self.channels
+        }
+        self._buffer: list[Batch | Reset | bytes] = []
         self._size = 0
         self._behind = True  # the log must be read before what the hub pushes is of use
         self._hub_ready = False
         self._opened = False
         self._said_paused = False
         self._ended = False
+        self._replaying: AsyncGenerator[bytes] | None = None
         self._waiting_since: float | None = None  # with nothing to send
-        self._wake = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         # Set by whoever writes to the socket: since when it has not taken the last chunk, and what
         # ends a socket that takes nothing.
         self.sending_since: float | None = None
-        self.cut_off: Callable[[], None] = self.end
+        self.cut_off: Callable[[], None] | None = None
 
-    def push(self, item: Frame | Reset) -> None:
-        """Queue one message or reset."""
+    def push(self, item: Batch | Reset) -> None:
+        """Queue messages, or a reset."""
         if self._behind:
-            # The read of the log, which is to come, will find a message; not so a reset, since
+            # The read of the log, which is to come, will find messages; not so a reset, since
             # an older cursor may be in the log that Redis came back with.
             if isinstance(item, Reset):
-                self._unknown.add(item.channel)
+                self._places[item.channel].unproven = True
             return
         self._buffer.append(item)
-        if isinstance(item, Frame):
-            self._size += len(item.wire)
-            if self._size > self._buffer_max_bytes:
-                self._fall_behind()
-        self._wake.set()
+        self._size += item.size
+        if self._size > conf.buffer_max_bytes:
+            self._fall_behind()
+        self._wake()
 
     def pause(self) -> None:
         """Tell the client that nothing comes for now."""
@@ -118,7 +128,7 @@ class Subscription:
         if self._said_paused:
             self._said_paused = False
             self._buffer.append(LIVE)
-        self._wake.set()
+        self._wake()
 
     def tick(self, now: float, keep_alive_seconds: float, stall_seconds: float) -> None:
         """
@@ -128,7 +138,7 @@ class Subscription:
         """
         if self.sending_since is not None:
             if now - self.sending_since > stall_seconds:
-                self.cut_off()
+                (self.cut_off or self.end)()
             return
         if self._waiting_since is None:
             return  # reading the log, which says for itself how that goes
@@ -137,7 +147,7 @@ class Subscription:
             self._say_paused()
         elif silence >= keep_alive_seconds and not self._buffer:
             self._buffer.append(KEEP_ALIVE)
-            self._wake.set()
+            self._wake()
 
     def end(self, *, retry_ms: int | None = None) -> None:
         """End the stream; what is buffered goes out first, then when the client may come back."""
@@ -145,7 +155,7 @@ class Subscription:
             self._ended = True
             retry = random.randint(RETRY_FIRST_MS, RETRY_LAST_MS) if retry_ms is None else retry_ms
             self._buffer.append(sse.retry(retry))
-            self._wake.set()
+            self._wake()
 
     def refuse(self, condition: str, text: str, *, retry_ms: int = RETRY_FIRST_MS) -> None:
         """End the stream with a ``stream-error``, as django-eventstream words it."""
@@ -160,28 +170,59 @@ class Subscription:
 
         The subscription must have joined the hub, and leaves it after this.
         """
-        while not self._ended:
-            if self._behind and self._hub_ready:
-                async for chunk in self._catch_up():
-                    yield chunk
-            elif chunk := self._take():
+        try:
+            while (chunk := await self.next()) is not None:
                 yield chunk
-            else:
+        finally:
+            await self.close()
+
+    async def next(self) -> bytes | None:
+        """
+        Return what ``stream`` yields next, and None at the end; call ``close`` after the last one.
+
+        A server that holds thousands of streams spares a generator for each.
+        """
+        while True:
+            if self._replaying is not None:
+                if chunk := await anext(self._replaying, b""):
+                    return chunk
+                self._replaying = None
+            elif self._ended:
+                return self._take() or None
+            elif self._behind and self._hub_ready:
+                self._replaying = self._catch_up()
+            elif not self._buffer:
+                # There is one reader, who needs no more of an event than a future.
+                self._waiter = asyncio.get_running_loop().create_future()
                 self._waiting_since = monotonic()
-                await self._wake.wait()
-                self._wake.clear()
-                self._waiting_since = None
-        yield self._take()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = self._waiting_since = None
+            elif chunk := self._take():
+                return chunk
+
+    async def close(self) -> None:
+        """Give up what ``next`` was doing when it was cancelled."""
+        if self._replaying is not None:
+            await self._replaying.aclose()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _say_paused(self) -> None:
         if not self._said_paused:
             self._said_paused = True
             self._buffer.append(PAUSED)
-            self._wake.set()
+            self._wake()
 
     def _fall_behind(self) -> None:
         self._behind = True
-        self._unknown.update(item.channel for item in self._buffer if isinstance(item, Reset))
+        for item in self._buffer:
+            if isinstance(item, Reset):
+                self._places[item.channel].unproven = True
         # What the transport says of itself stays, or a stream would look paused for good.
         self._buffer = [item for item in self._buffer if isinstance(item, bytes)]
         self._size = 0
@@ -200,13 +241,15 @@ class Subscription:
                 yield KEEP_ALIVE if self._said_paused else PAUSED
                 self._said_paused = True
             pages = reading.result()
-            yield self._opening(pages) + b"".join(map(self._replay, pages))
+            if chunk := self._opening(pages) + b"".join(map(self._replay, pages)):
+                yield chunk
             for name, page in zip(self.channels, pages, strict=True):
                 while page.more and not self._behind:
                     page = await self._read(name)
                     if not page.proven:
                         yield self._reset_to({name: page.reset_id})
-                    yield self._replay(page)
+                    if chunk := self._replay(page):
+                        yield chunk
         except RedisUnavailable:
             self._fall_behind()
             self._say_paused()
@@ -218,46 +261,53 @@ class Subscription:
         if self._said_paused and self._hub_ready:
             self.resume()
 
-    async def _read_all(self) -> list[storage.Page]:
+    async def _read_all(self) -> list[storage.Page[Frame]]:
         return [await self._read(name) for name in self.channels]
 
-    async def _read(self, name: str) -> storage.Page:
-        return await storage.aread(name, self._cursor.get(name))
+    async def _read(self, name: str) -> storage.Page[Frame]:
+        return await storage.aread(name, self._places[name].cursor, Frame.unpack)
 
-    def _opening(self, pages: Sequence[storage.Page]) -> bytes:
+    def _opening(self, pages: Sequence[storage.Page[Frame]]) -> bytes:
         """
         Return ``stream-open`` the first time, and ``stream-reset`` where a cursor is not proven.
 
         An id tells the client that it has everything up to there, so it stands on the later one
         of the two: a client that loses its connection in between is reset again.
         """
-        unproven = []
+        unproven = {}
         for page in pages:
-            if not page.proven or page.channel in self._unknown:
-                unproven.append(page)
-            else:
-                self._cursor.setdefault(page.channel, page.log_head)
-        self._unknown.clear()
+            place = self._places[page.channel]
+            if place.unproven or not page.proven:
+                unproven[page.channel] = page.reset_id
+            elif place.cursor is None:
+                place.cursor = page.log_head
+            place.unproven = False
         opening = b""
         if not self._opened:
             self._opened = True
-            opening = b"" if unproven else sse.id_line(self._cursor)
+            opening = b"" if unproven else self._id_line()
             opening += sse.event("stream-open")
         if unproven:
-            opening += self._reset_to({page.channel: page.reset_id for page in unproven})
+            opening += self._reset_to(unproven)
         return opening
 
     def _reset_to(self, cursor: Mapping[str, int]) -> bytes:
-        self._cursor.update(cursor)
-        data = json.dumps({"channels": list(cursor)})
-        return sse.id_line(self._cursor) + sse.event("stream-reset", data)
+        for name, id in cursor.items():
+            self._places[name].cursor = id
+        return self._id_line() + sse.event("stream-reset", json.dumps({"channels": list(cursor)}))
 
-    def _replay(self, page: storage.Page) -> bytes:
-        messages = storage.in_order(page, self._floor[page.channel])
-        chunk = b"".join([self._send(Frame.of(message)) for message in messages])
+    def _id_line(self) -> bytes:
+        return sse.id_line(
+            {name: place.cursor for name, place in self._places.items() if place.cursor is not None}
+        )
+
+    def _replay(self, page: storage.Page[Frame]) -> bytes:
+        place = self._places[page.channel]
+        frames = storage.in_order(page, place.floor)
+        chunk = b"".join([self._send(frame, place) for frame in frames])
         if not page.more:
             # What the hub pushed up to here was in the page, or replaced by what was.
-            self._floor[page.channel] = max(self._floor[page.channel], page.head)
+            place.floor = max(place.floor, page.head)
         return chunk
 
     # From the hub
@@ -265,29 +315,42 @@ class Subscription:
     def _take(self) -> bytes:
         """Empty the buffer into one chunk; of the latest values of a key only the newest goes."""
         items, self._buffer, self._size = self._buffer, [], 0
-        if not items:
-            return b""
-        newest = {(item.channel, item.key): item for item in items if isinstance(item, Frame)}
+        if len(items) == 1 and isinstance(items[0], Batch) and len(self._places) == 1:
+            batch = items[0]
+            place = self._places[batch.channel]
+            if batch.first > place.floor:  # nearly always: nobody else's bytes are made twice
+                place.floor = batch.last
+                place.cursor = batch.cursor or place.cursor
+                return batch.wire
+        newest = {
+            (frame.channel, frame.key): frame.id
+            for item in items
+            if isinstance(item, Batch)
+            for frame in item.frames
+        }
         chunk = []
         for item in items:
             if isinstance(item, bytes):
                 chunk.append(item)
             elif isinstance(item, Reset):
                 # A read of the log may have gone further than the hub.
-                chunk.append(
-                    self._reset_to({item.channel: max(item.id, self._cursor[item.channel])})
-                )
-            elif item.id > self._floor[item.channel] and (
-                not item.key or newest[item.channel, item.key] is item
-            ):
-                chunk.append(self._send(item))
+                cursor = max(item.id, self._places[item.channel].cursor or 0)
+                chunk.append(self._reset_to({item.channel: cursor}))
+            else:
+                place = self._places[item.channel]
+                chunk += [
+                    self._send(frame, place)
+                    for frame in item.frames
+                    if frame.id > place.floor
+                    and (not frame.key or newest[frame.channel, frame.key] == frame.id)
+                ]
         return b"".join(chunk)
 
-    def _send(self, frame: Frame) -> bytes:
-        self._floor[frame.channel] = frame.id
+    def _send(self, frame: Frame, place: Place) -> bytes:
+        place.floor = frame.id
         if frame.key:
             return frame.wire
-        self._cursor[frame.channel] = frame.id
-        if len(self.channels) == 1:
+        place.cursor = frame.id
+        if len(self._places) == 1:
             return frame.wire
-        return sse.id_line(self._cursor) + frame.body
+        return self._id_line() + frame.body

@@ -2,8 +2,8 @@
 The stream's view: who may read what, and from where. It holds no stream itself.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
@@ -40,18 +40,19 @@ class EventStreamResponse(StreamingHttpResponse):
         self.holder = holder
         super().__init__(self._stream(), content_type="text/event-stream; charset=utf-8")
 
-    @contextmanager
-    def subscribed(self) -> Iterator[Subscription]:
-        """Join the hub of the running event loop; the subscription's ``stream()`` is the body."""
-        subscription = Subscription(self.channels, self.cursor, self.holder)
-        with get_hub().joined(subscription):
-            yield subscription
+    def subscription(self) -> Subscription:
+        """Return what streams the body, once it has joined the hub of the running event loop."""
+        return Subscription(self.channels, self.cursor, self.holder)
 
     async def _stream(self) -> AsyncGenerator[bytes]:
-        with self.subscribed() as subscription:
+        subscription = self.subscription()
+        get_hub().join(subscription)
+        try:
             async with aclosing(subscription.stream()) as stream:
                 async for chunk in stream:
                     yield chunk
+        finally:
+            get_hub().leave(subscription)
 
 
 # Only GET does anything here, so a POST is refused for its method rather than for its token.

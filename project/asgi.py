@@ -1,7 +1,8 @@
 """The site as an ASGI application: `project.asgi:application`.
 
-From outside to inside: static files (they need nothing of Django's request handling), the limit on
-a request's body, the streams, Django. Each passes on what it doesn't handle.
+From outside to inside: the streams (each layer around them is passed with every message), static
+files (they need nothing of Django's request handling), the limit on a request's body, Django. Each
+passes on what it doesn't handle.
 """
 
 import os
@@ -23,4 +24,5 @@ from project.uploads import LimitBody  # noqa: E402
 refuse_default_secret_key()
 # Django spools the body of every request here: on the disk that the uploads will be on.
 tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
-application = StaticFiles(LimitBody(EventStreams(_django), settings.MAX_UPLOAD_BYTES))
+_requests: Any = StaticFiles(LimitBody(_django, settings.MAX_UPLOAD_BYTES))
+application = EventStreams(_requests)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from notifications import storage
+from notifications.scripts import Script
 from tests.support.history_publisher import publish_recorded, publish_unheard
 from tests.support.history_run import Report, Run, Size
 
@@ -69,8 +70,9 @@ async def test_the_checker_finds_that_the_gap_check_is_missing(report_of):
 
 
 async def test_the_checker_finds_that_prev_is_wrong(report_of, monkeypatch):
-    assert RIGHT_PREV in storage.PUBLISH
-    monkeypatch.setattr(storage, "PUBLISH", storage.PUBLISH.replace(RIGHT_PREV, WRONG_PREV))
+    assert RIGHT_PREV in storage.PUBLISH.text
+    wrong = Script(storage.PUBLISH.text.replace(RIGHT_PREV, WRONG_PREV))
+    monkeypatch.setattr(storage, "PUBLISH", wrong)
     report = await report_of(one_message_goes_unheard, "with_wrong_prev")
     assert ("lost", "unheard") in found(report)
 

@@ -20,7 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 django.setup()
 
 from notifications import storage  # noqa: E402
-from notifications.connections import sync_client  # noqa: E402
+from notifications.connections import run  # noqa: E402
 from notifications.exceptions import PublishFailed  # noqa: E402
 from notifications.publishing import publish  # noqa: E402
 from tests.support.history import Publication  # noqa: E402
@@ -59,7 +59,7 @@ def publish_unheard(channel: str, text: str, key: str) -> Publication:
         keys, arguments = storage._append_arguments(channel, type, data, key, "")
         arguments[0] = "nobody"
         with storage.redis_errors("Nothing was published", PublishFailed):
-            id: int | None = int(sync_client().register_script(storage.PUBLISH)(keys, arguments))
+            id: int | None = int(run(storage.PUBLISH, keys, arguments))
     except PublishFailed:
         id = None
     return Publication(channel, text, key, started, time.monotonic(), id)

@@ -5,7 +5,7 @@ of a function below. Nothing of the product is changed but what runs in that one
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from django.apps import AppConfig
 
@@ -30,11 +30,11 @@ def without_gap_check() -> None:
 
     receive = Hub._receive
 
-    def receive_unchecked(self, channel, message):  # type: ignore[no-untyped-def]
-        if channel.ready and message.id > channel.seen:
-            self._pass_on(channel, message)
+    def receive_unchecked(self, channel, frames):  # type: ignore[no-untyped-def]
+        if channel.ready:
+            self._pass_on(channel, [frame for frame in frames if frame.id > channel.seen])
         else:
-            receive(self, channel, message)
+            receive(self, channel, frames)
 
     Hub._receive = receive_unchecked  # type: ignore[method-assign]
 
@@ -46,9 +46,9 @@ def without_resubscription() -> None:
     subscribe = Listener.subscribe
     first: list[Listener] = []
 
-    async def subscribe_once(self: Listener, names: Iterable[str]) -> None:
+    def subscribe_once(self: Listener, names: Sequence[str]) -> None:
         first[:] = first or [self]
         if first[0] is self:
-            await subscribe(self, names)
+            subscribe(self, names)
 
     Listener.subscribe = subscribe_once  # type: ignore[method-assign]

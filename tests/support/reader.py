@@ -72,8 +72,11 @@ class Reader:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _read(self) -> None:
-        with self.hub.joined(self.subscription):
+        self.hub.join(self.subscription)
+        try:
             async with contextlib.aclosing(self.subscription.stream()) as stream:
                 async for chunk in stream:
                     self.events += self.parser.feed(chunk)
                     await self.reading.wait()
+        finally:
+            self.hub.leave(self.subscription)

@@ -3,20 +3,42 @@
 import pytest
 
 from notifications import sse
-from notifications.messages import Message
+
+LOG = b"7\n5\n\nnote\n{}"
+LATEST = b"8\n7\njob\ntick\n{}"
 
 
-def test_an_event_has_a_data_field_for_each_line():
-    assert sse.event("note", "one\ntwo\r\nthree\rfour") == (
-        b"event: note\ndata: one\ndata: two\ndata: three\ndata: four\n\n"
+@pytest.mark.parametrize("breaks", [b"one\ntwo\r\nthree\rfour", b"one\rtwo\nthree\r\nfour"])
+def test_an_event_has_a_data_field_for_each_line(breaks):
+    frame = sse.Frame.unpack("user-1", b"7\n5\n\nnote\n" + breaks)
+    assert frame.wire == (
+        b"id: user-1:7\nevent: note\ndata: one\ndata: two\ndata: three\ndata: four\n\n"
     )
 
 
 def test_a_log_message_carries_the_cursor_and_a_latest_value_does_not():
-    log = sse.Frame.of(Message("user-1", 7, 5, "", "note", "{}"))
-    latest = sse.Frame.of(Message("user-1", 8, 7, "job", "tick", "{}"))
+    log = sse.Frame.unpack("user-1", LOG)
+    latest = sse.Frame.unpack("user-1", LATEST)
     assert log.wire == b"id: user-1:7\nevent: note\ndata: {}\n\n"
     assert latest.wire == b"event: tick\ndata: {}\n\n"
+    assert log.body == b"event: note\ndata: {}\n\n"
+    assert latest.body == latest.wire
+
+
+def test_a_batch_is_what_its_messages_are_one_after_the_other():
+    frames = [sse.Frame.unpack("user-1", LOG), sse.Frame.unpack("user-1", LATEST)]
+    batch = sse.Batch(frames)
+    assert (batch.first, batch.last, batch.cursor) == (7, 8, 7)
+    assert batch.wire == frames[0].wire + frames[1].wire
+    assert sse.Batch(frames[1:]).cursor == 0
+
+
+def test_a_batch_has_only_the_newest_value_of_a_key():
+    ticks = [sse.Frame.unpack("user-1", b"%d\n7\n%b\ntick\n1" % (id, key))
+             for id, key in [(8, b"a"), (9, b"b"), (10, b"a"), (11, b"a")]]  # fmt: skip
+    batch = sse.Batch([sse.Frame.unpack("user-1", LOG), *ticks])
+    assert [frame.id for frame in batch.frames] == [7, 9, 11]
+    assert (batch.first, batch.last, batch.cursor) == (7, 11, 7)
 
 
 @pytest.mark.parametrize("channel", ["user-1", "room:1,a", "größe", "100%"])

@@ -4,69 +4,15 @@ real Redis and a real hub, without HTTP.
 """
 
 import asyncio
-import contextlib
 
 import pytest
 
 from notifications import hub as hub_module
 from notifications import storage, subscription
 from notifications.hub import Hub
-from notifications.subscription import Subscription
-from tests.support.streams import DEADLINE_SECONDS, Event, EventParser
+from tests.support.reader import CHANNEL, Reader, append, cursor_of
 
 pytestmark = [pytest.mark.usefixtures("redis_client"), pytest.mark.asyncio]
-
-CHANNEL = "user-1"
-
-
-def append(type="note", text="{}", channel=CHANNEL, **kwargs) -> int:
-    return storage.append(channel, type, text, **kwargs)
-
-
-class Reader:
-    """Reads a subscription as a socket would, until it is told to stop."""
-
-    def __init__(self, hub, cursor=None, channels=(CHANNEL,), holder=subscription.VISITOR):
-        self.hub = hub
-        self.subscription = Subscription(channels, cursor, holder)
-        self.events: list[Event] = []
-        self.parser = EventParser()
-        self.reading = asyncio.Event()
-        self.reading.set()
-        self._task = asyncio.create_task(self._read())
-
-    async def _read(self):
-        with self.hub.joined(self.subscription):
-            async with contextlib.aclosing(self.subscription.stream()) as stream:
-                async for chunk in stream:
-                    self.events += self.parser.feed(chunk)
-                    await self.reading.wait()
-
-    async def until(self, condition, seconds=DEADLINE_SECONDS):
-        try:
-            async with asyncio.timeout(seconds):
-                while not (value := condition(self.events)):
-                    assert not self._task.done() or self._task.result() is None
-                    await asyncio.sleep(0.005)
-                return value
-        except TimeoutError:
-            raise AssertionError(f"not within {seconds} s: {self.events[-20:]}") from None
-
-    async def until_type(self, type, count=1, seconds=DEADLINE_SECONDS):
-        found = await self.until(
-            lambda events: [e for e in events if e.type == type][count - 1 : count], seconds
-        )
-        return found[0]
-
-    def types(self):
-        return [event.type for event in self.events]
-
-    def data(self, type="note"):
-        return [event.data for event in self.events if event.type == type]
-
-    async def close(self):
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
 
 
 @pytest.fixture
@@ -87,10 +33,6 @@ async def read(hub):
     yield start
     for reader in readers:
         await reader.close()
-
-
-def cursor_of(id: int) -> dict[str, int]:
-    return {CHANNEL: id}
 
 
 async def test_a_new_stream_opens_with_the_cursor_of_now(read):
@@ -262,7 +204,7 @@ async def test_a_full_buffer_falls_back_to_the_log(read, settings):
 def publish_unheard(redis_client, **kwargs) -> int:
     """Store a message of which Pub/Sub says nothing, as when its buffer overflows."""
     keys = storage.Keys.of(CHANNEL)
-    script = storage.PUBLISH.replace("redis.call('PUBLISH', live, packed)", "")
+    script = storage.PUBLISH.text.replace("redis.call('PUBLISH', live, packed)", "")
     arguments = [keys.live, "note", kwargs.get("text", "{}"), kwargs.get("key", ""), ""]
     return int(
         redis_client.eval(
