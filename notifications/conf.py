@@ -5,6 +5,7 @@ Each is looked up when it is first used, and again after ``override_settings``. 
 them over when Django starts.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,3 +69,17 @@ conf = Conf()
 def _forget(*, setting: str, **kwargs: Any) -> None:
     """Look a setting up anew that a test has changed."""
     conf.__dict__.pop(setting.removeprefix("NOTIFICATIONS_").lower(), None)
+
+
+def from_text(text: str, default: Any) -> Any:
+    """
+    Read a setting from the environment: a number where its default is one, else the text.
+
+    What is no number stays text, for the checks to complain about.
+    """
+    if isinstance(default, str):
+        return text
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(text)
+    return text

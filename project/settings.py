@@ -11,7 +11,7 @@ from typing import Any
 import dj_database_url
 from environs import Env
 
-from notifications.conf import SETTINGS
+from notifications.conf import SETTINGS, from_text
 from project import security
 from project.redis_url import celery_broker_url, default_redis_url
 
@@ -124,7 +124,7 @@ NOTIFICATIONS_REDIS_URL = REDIS_URL
 for _name, _setting in SETTINGS.items():
     _value = env.str(f"NOTIFICATIONS_{_name}", "")
     if _value and _name != "REDIS_URL":
-        globals()[f"NOTIFICATIONS_{_name}"] = type(_setting.default)(_value)
+        globals()[f"NOTIFICATIONS_{_name}"] = from_text(_value, _setting.default)
 EVENTSTREAM_CHANNELMANAGER_CLASS = "notifications.eventstream.ChannelManager"
 EVENTSTREAM_STORAGE_CLASS = "notifications.eventstream.Storage"
 
