@@ -120,6 +120,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Redis, live messages and tasks ---------------------------------------------------------------
 
 NOTIFICATIONS_REDIS_URL = REDIS_URL
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # No view waits for a database that is a file, so a second thread would only be in the way.
+    NOTIFICATIONS_VIEW_THREADS = 1
 # Every other setting of the package may come from the environment, under its own name.
 for _name, _setting in SETTINGS.items():
     _value = env.str(f"NOTIFICATIONS_{_name}", "")
