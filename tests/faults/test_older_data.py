@@ -5,6 +5,7 @@ With a real Redis and a real hub, without HTTP.
 
 import asyncio
 import shutil
+from pathlib import Path
 
 import pytest
 from django.test import override_settings
@@ -22,17 +23,26 @@ class Past:
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
-        self._data = server.directory / "appendonlydir"
         self._copy = server.directory / "copy"
 
     def keep(self) -> None:
-        shutil.copytree(self._data, self._copy)
+        self._copy.mkdir()
+        for file in self._files():
+            kept = self._copy / file.relative_to(self._server.directory)
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copy(file, kept)
 
     def come_back(self) -> None:
         self._server.kill()
-        shutil.rmtree(self._data)
-        shutil.copytree(self._copy, self._data)
+        for file in self._files():
+            file.unlink()
+        shutil.copytree(self._copy, self._server.directory, dirs_exist_ok=True)
         self._server.start()
+
+    def _files(self) -> list[Path]:
+        """The append-only file: several in a directory of their own since Redis 7."""
+        directory = self._server.directory
+        return [*directory.glob("appendonly*.aof"), *directory.glob("appendonlydir/*")]
 
 
 @pytest.fixture
