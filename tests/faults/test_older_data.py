@@ -88,6 +88,35 @@ async def test_a_client_that_was_away_meanwhile_is_reset(past, read):
     assert "stream-reset" in back.types()
 
 
+async def test_a_client_is_reset_though_nobody_is_left_who_knew(past, hub):
+    """Whoever had heard what is forgotten is gone, or has not come back yet."""
+    cursor = append(text="kept")
+    first = Reader(hub, cursor_of(cursor))
+    await first.until_type("stream-open")
+    await first.close()
+    past.keep()
+    append(text="forgotten")
+    past.come_back()
+    back = Reader(hub, cursor_of(cursor))
+    try:
+        await back.until_type("stream-reset")
+        append(text="after")
+        await back.until_type("note")
+        assert back.data() == ["after"]
+        again = back.events[-1].id
+    finally:
+        await back.close()
+    since = int(again.partition(":")[2])
+    later = Reader(hub, cursor_of(since))
+    try:
+        await later.until_type("stream-open")
+        append(text="last")
+        await later.until_type("note")
+        assert "stream-reset" not in later.types()
+    finally:
+        await later.close()
+
+
 async def test_a_stream_that_was_behind_meanwhile_is_reset(past, read):
     quick, slow = await read(), await read()
     slow.reading.clear()

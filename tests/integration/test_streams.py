@@ -299,7 +299,7 @@ async def test_redis_away_pauses_the_page_and_its_return_makes_it_live(make_site
         await send_events(own, channel, 2, 4)
         await stream.wait_for_type("message", 4)
         assert numbers(stream) == [0, 1, 2, 3]
-        assert not stream.of_type("stream-reset")
+        assert len(stream.of_type("stream-reset")) == 1  # Redis may have forgotten something
 
 
 def test_the_data_of_a_message_is_what_was_sent(site):
