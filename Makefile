@@ -7,7 +7,10 @@ UV     ?= uv
 BIN         := $(VENV)/bin
 STAMP       := $(VENV)/.installed
 STAMP_DEV   := $(VENV)/.installed-dev
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
+# What pip would do one file after the other takes as many processes as there are processors. Some packages carry files
+# for another Python: they are left as they are.
+COMPILE     := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 
 .DEFAULT_GOAL := help
 .PHONY: help run test soak bench lint lock clean system-packages
@@ -22,8 +25,9 @@ help: ## Show this list
 run: $(STAMP) ## Install and run the whole site as a demo; Ctrl-C stops it
 	@DEMO=$${DEMO-1} exec $(BIN)/python manage.py up
 
+# Three processes on two processors: many tests wait for what they broke to recover.
 test: $(STAMP_DEV) system-packages ## Install what the tests need and run all of them
-	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=3 --dist=loadgroup $(ARGS)
 
 soak: $(STAMP_DEV) system-packages ## Break everything for MINUTES (30) and check that nothing is lost
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
@@ -52,10 +56,12 @@ LOCK_FLAGS := --universal --generate-hashes --no-header --no-annotate --no-emit-
 # A requirements file is installed again only when it has changed: the stamp is younger than it.
 $(STAMP): requirements.txt | $(BIN)/python
 	$(PIP_INSTALL) -r requirements.txt
+	@$(COMPILE) || true
 	@touch $@
 
 $(STAMP_DEV): requirements-dev.txt | $(BIN)/python
 	$(PIP_INSTALL) -r requirements-dev.txt
+	@$(COMPILE) || true
 	@touch $@ $(STAMP)
 
 $(BIN)/python:

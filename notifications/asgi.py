@@ -13,10 +13,8 @@ import random
 import signal
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from io import BytesIO
-from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -29,7 +27,9 @@ from django.urls import Resolver404, resolve, set_script_prefix
 
 from .conf import conf
 from .hub import drain_all, get_hub
+from .outlet import Outlet
 from .subscription import Subscription
+from .view_threads import ViewThreads
 from .views import EventStreamResponse
 
 KEEP_CONNECTION_SECONDS = 60  # for the view's threads; after that the next request opens it anew
@@ -53,9 +53,7 @@ class EventStreams:
     def __init__(self, application: Application) -> None:
         self._application = application
         self._handler = _ViewHandler()
-        self._threads = ThreadPoolExecutor(
-            conf.view_threads, "notifications-view", _keep_database_connections
-        )
+        self._views = ViewThreads(self._handler.respond, _keep_database_connections)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -64,8 +62,7 @@ class EventStreams:
             if len(get_hub()) >= conf.streams_per_process:
                 await _refuse_one_too_many(send)
                 return
-            loop = asyncio.get_running_loop()
-            response = await loop.run_in_executor(self._threads, self._handler.respond, scope)
+            response = await self._views.run(scope)
             await send(_start(response))
             if isinstance(response, EventStreamResponse):
                 subscription = response.subscription()
@@ -83,7 +80,7 @@ class EventStreams:
                 _drain_at_signals()
             if message["type"] == "lifespan.shutdown":
                 await get_hub().close()
-                self._threads.shutdown(wait=False)
+                self._views.close()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -175,15 +172,14 @@ async def _refuse_one_too_many(send: Send) -> None:
 
 async def _hold(subscription: Subscription, receive: Receive, send: Send) -> None:
     """Send the stream until it ends, or the client has gone."""
-    get_hub().join(subscription)
+    outlet = subscription.outlet = Outlet(send)
     subscription.cut_off = partial(_abort, send)
+    get_hub().join(subscription)
     watching = asyncio.create_task(_end_on_disconnect(receive, subscription))
     try:
         while (chunk := await subscription.next()) is not None:
-            subscription.sending_since = monotonic()
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            subscription.sending_since = None
-        await send({"type": "http.response.body", "body": b""})
+            await outlet.write(chunk)
+        await outlet.write(b"", more=False)
     finally:
         watching.cancel()
         get_hub().leave(subscription)

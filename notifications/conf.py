@@ -5,6 +5,7 @@ Each is looked up when it is first used, and again after ``override_settings``. 
 them over when Django starts.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ SETTINGS: dict[str, Setting] = {
     "STREAMS_PER_USER": Setting(20, minimum=1),  # in one process; the oldest is ended
     "STREAMS_PER_PROCESS": Setting(20_000, minimum=1),
     # Threads that run the view of a stream while it opens; a stream that is open has none.
-    "VIEW_THREADS": Setting(4, minimum=1, maximum=64),
+    "VIEW_THREADS": Setting(2, minimum=1, maximum=64),
     # How often a worker says which jobs it has, and after which silence they count as lost. With
     # the pause between two sweeps a dead worker is noticed within 45 s.
     "JOB_HEARTBEAT_SECONDS": Setting(5, minimum=1, maximum=300),
@@ -76,3 +77,17 @@ conf = Conf()
 def _forget(*, setting: str, **kwargs: Any) -> None:
     """Look a setting up anew that a test has changed."""
     conf.__dict__.pop(setting.removeprefix("NOTIFICATIONS_").lower(), None)
+
+
+def from_text(text: str, default: Any) -> Any:
+    """
+    Read a setting from the environment: a number where its default is one, else the text.
+
+    What is no number stays text, for the checks to complain about.
+    """
+    if isinstance(default, str):
+        return text
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(text)
+    return text

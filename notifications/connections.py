@@ -5,10 +5,11 @@ Nothing is ever tried a second time by the client itself: a publication whose an
 not happen twice, and a reader decides for itself when to try again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -21,6 +22,10 @@ from redis.retry import Retry
 from .conf import conf
 from .exceptions import RedisUnavailable
 from .scripts import Script, Word, first_error
+
+Item = TypeVar("Item")
+
+BATCH_LENGTH = 500  # calls sent before the replies to those before them are read
 
 
 def sync_client() -> "redis.Redis":
@@ -47,11 +52,23 @@ def run(script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
         return exchange([script.whole(keys, args)])[0]
 
 
-def run_many(script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Word]]]) -> list[Any]:
-    """Run a script with each of these keys and arguments, in one round trip for all."""
-    packed = [script.call(keys, args) for keys, args in calls]
-    # A script that Redis forgot between two of them would end the rest.
-    return exchange([script.load, *packed])[1:]
+def run_many(script: Script, calls: Iterable[tuple[Sequence[str], Sequence[Word]]]) -> list[Any]:
+    """
+    Run a script with each of these keys and arguments, in order; return its replies.
+
+    Redis works on one batch while the next is packed. An error ends it, but not what was on its
+    way by then.
+    """
+    replies: list[Any] = []
+    with _connection() as connection:
+        # Each batch brings the script along: Redis may forget it between two of them.
+        on_its_way = 0
+        for batch in _batched(calls, BATCH_LENGTH):
+            _send(connection, [script.load, *[script.call(keys, args) for keys, args in batch]])
+            replies += _replies(connection, on_its_way)[1:]
+            on_its_way = 1 + len(batch)
+        replies += _replies(connection, on_its_way)[1:]
+    return replies
 
 
 def exchange(commands: Sequence[bytes]) -> list[Any]:
@@ -61,16 +78,31 @@ def exchange(commands: Sequence[bytes]) -> list[Any]:
     This is what redis-py's own ``execute_command`` comes to without what it does for each call
     beside that, which takes more time than Redis does.
     """
+    with _connection() as connection:
+        _send(connection, commands)
+        return _replies(connection, len(commands))
+
+
+@contextmanager
+def _connection() -> Iterator[Any]:
+    """Lend a connection of the pool; one that was left in the middle of something is closed."""
     pool = sync_client().connection_pool
     connection: Any = pool.get_connection()
     try:
-        connection.send_packed_command([b"".join(commands)], check_health=False)
-        replies = [_reply(connection) for _ in commands]
+        yield connection
     except BaseException:
         connection.disconnect()  # or the next one to use it would read what is left
         raise
     finally:
         pool.release(connection)
+
+
+def _send(connection: Any, commands: Sequence[bytes]) -> None:
+    connection.send_packed_command([b"".join(commands)], check_health=False)
+
+
+def _replies(connection: Any, count: int) -> list[Any]:
+    replies = [_reply(connection) for _ in range(count)]
     if error := first_error(replies):
         raise error
     return replies
@@ -117,3 +149,10 @@ def masked_url(url: str) -> str:
         return url
     netloc = f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=netloc))
+
+
+def _batched(items: Iterable[Item], length: int) -> Iterator[Sequence[Item]]:
+    """Return ``items`` in parts, as ``itertools.batched`` does from Python 3.12 on."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, length)):
+        yield batch

@@ -64,7 +64,8 @@ class Link(asyncio.Protocol):
 
     def _flush(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
-        self._transport.write(b"".join(outgoing))
+        if self._on_lost is not None:
+            self._transport.write(b"".join(outgoing))
 
     # Called by the event loop
 

@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 PAGE_LENGTH: Final = 500  # log messages read at once: at most 32 MB, mostly under 200 KB
 
-BATCH_LENGTH: Final = 500  # messages written in one round trip
-
 # A head outlives its log, so that ids go on rising and a page that was open over a quiet week can
 # still prove where it stands.
 HEAD_RETENTIONS: Final = 8
@@ -78,15 +76,16 @@ return id
 """)
 
 # Gives a channel without a head the present moment as its last id. Cursor 0 would look the same
-# before the first message and after the loss of all of them; a moment does not come again. A Redis
-# that takes no writes leaves it at 0.
+# before the first message and after the loss of all of them; a moment does not come again. So does
+# a channel whose head is from before the last restart of Redis, since no cursor from then is
+# proven. A Redis that takes no writes leaves it as it is.
 _BEGIN: Final = """
 local function begin(head, retention)
   local now = redis.call('TIME')
-  local moment = string.format('%.0f', now[1] * 1000000 + now[2])
-  local begun = redis.pcall('HSETNX', head, 'log', moment)
+  local last = tonumber(redis.call('HGET', head, 'id') or '0')
+  local moment = string.format('%.0f', math.max(now[1] * 1000000 + now[2], last + 1))
+  local begun = redis.pcall('HSET', head, 'id', moment, 'log', moment)
   if type(begun) == 'table' then return redis.call('HMGET', head, 'id', 'log', 'lost') end
-  redis.call('HSETNX', head, 'id', moment)
   redis.call('PEXPIRE', head, retention)
   return redis.call('HMGET', head, 'id', 'log', 'lost')
 end
@@ -98,7 +97,7 @@ READ: Final = Script(
     _BEGIN
     + """
 local known = redis.call('HMGET', KEYS[3], 'id', 'log', 'lost')
-if not known[2] then known = begin(KEYS[3], ARGV[3]) end
+if tonumber(known[2] or '-1') < tonumber(ARGV[4]) then known = begin(KEYS[3], ARGV[3]) end
 local reply = {known[1] or '0', known[2] or '0', known[3] or '0', redis.call('HVALS', KEYS[2])}
 if ARGV[1] ~= '' then
   for _, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])) do
@@ -215,17 +214,13 @@ def append(channel: str, type: str, text: str, key: str = "", clear: str = "") -
 
 def append_many(items: Sequence[tuple[str, str, str, str, str]]) -> list[int]:
     """
-    Append as ``append`` does, once for each item, ``BATCH_LENGTH`` in a round trip.
+    Append as ``append`` does, once for each item, many in a round trip.
 
     An item is (channel, type, text, key, clear). Each message is atomic, the whole is not: where
     ``PublishFailed`` is raised some may have been published, in order from the first.
     """
-    ids: list[int] = []
     with redis_errors("Not all messages were published", PublishFailed):
-        for start in range(0, len(items), BATCH_LENGTH):
-            batch = items[start : start + BATCH_LENGTH]
-            ids += map(int, run_many(PUBLISH, [_append_arguments(*item) for item in batch]))
-    return ids
+        return [int(id) for id in run_many(PUBLISH, (_append_arguments(*item) for item in items))]
 
 
 def _append_arguments(
@@ -264,15 +259,16 @@ def read(channel: str, after: int | None = None) -> Page[Message]:
     A channel that has no head begins now.
     """
     with redis_errors("The log can't be read"):
-        reply = run(READ, *_read_arguments(channel, after))
-    return _page(channel, after, reply, Message.unpack)
+        keys, args = _read_arguments(channel, after)
+        reply = run(READ, keys, [*args, 0])
+    return _page(channel, after, 0, reply, Message.unpack)
 
 
 async def aread(channel: str, after: int | None, unpack: Unpack[M]) -> Page[M]:
     """Read as ``read`` does, without blocking, and into messages of the reader's own form."""
     with redis_errors("The log can't be read"):
-        reply = await get_multiplexer().run(READ, *_read_arguments(channel, after))
-    return _page(channel, after, reply, unpack)
+        since, reply = await get_multiplexer().run_since(READ, *_read_arguments(channel, after))
+    return _page(channel, after, since, reply, unpack)
 
 
 async def amark_lost(channel: str, id: int) -> None:
@@ -321,7 +317,9 @@ def _read_arguments(channel: str, after: int | None) -> tuple[list[str], list[st
     return [keys.log, keys.latest, keys.head], [start, PAGE_LENGTH + 2, _head_retention()]
 
 
-def _page(channel: str, after: int | None, reply: list[Any], unpack: Unpack[M]) -> Page[M]:
+def _page(
+    channel: str, after: int | None, since: int, reply: list[Any], unpack: Unpack[M]
+) -> Page[M]:
     head, log_head, lost, latest, *entries = reply
     log = [unpack(channel, entry) for entry in entries]
     proven = after is None or (after > 0 and after == int(log_head))
@@ -331,7 +329,7 @@ def _page(channel: str, after: int | None, reply: list[Any], unpack: Unpack[M]) 
             del log[0]
         elif log[0].prev == after and after > 0:
             proven = True
-    if after is not None and after < int(lost):
+    if after is not None and (after < since or after < int(lost)):
         proven = False
     return Page(
         channel=channel,

@@ -12,6 +12,7 @@ from typing import Final
 from . import sse, storage
 from .conf import conf
 from .exceptions import RedisUnavailable
+from .outlet import Outlet
 from .permissions import Holder
 from .sse import Batch, Frame, Reset
 
@@ -67,7 +68,7 @@ class Subscription:
         "channels",
         "cut_off",
         "holder",
-        "sending_since",
+        "outlet",
     )
 
     def __init__(
@@ -98,9 +99,8 @@ class Subscription:
         self._replaying: AsyncGenerator[bytes] | None = None
         self._waiting_since: float | None = None  # with nothing to send
         self._waiter: asyncio.Future[None] | None = None
-        # Set by whoever writes to the socket: since when it has not taken the last chunk, and what
-        # ends a socket that takes nothing.
-        self.sending_since: float | None = None
+        # Set by whoever holds the socket: what writes to it, and what ends one that takes nothing.
+        self.outlet: Outlet | None = None
         self.cut_off: Callable[[], None] | None = None
 
     def push(self, item: Batch | Reset) -> None:
@@ -112,10 +112,18 @@ class Subscription:
                 self._places[item.channel].unproven = True
             return
         self._buffer.append(item)
-        self._size += item.size
-        if self._size > conf.buffer_max_bytes:
-            self._fall_behind()
-        self._wake()
+        waiter = self._waiter
+        if waiter is None or waiter.done():  # busy, or woken already
+            self._size += item.size
+            if self._size > conf.buffer_max_bytes:
+                self._fall_behind()
+        elif self.outlet is not None and self.outlet.is_direct:
+            chunk = self._take()
+            self._waiting_since = monotonic()
+            if chunk and not self.outlet.write_now(chunk):
+                waiter.set_result(None)
+        else:
+            waiter.set_result(None)
 
     def pause(self) -> None:
         """Tell the client that nothing comes for now."""
@@ -136,8 +144,8 @@ class Subscription:
 
         So an open stream needs no timer of its own, and a message to it starts and stops none.
         """
-        if self.sending_since is not None:
-            if now - self.sending_since > stall_seconds:
+        if self.outlet is not None and self.outlet.busy_since is not None:
+            if now - self.outlet.busy_since > stall_seconds:
                 (self.cut_off or self.end)()
             return
         if self._waiting_since is None:
@@ -199,6 +207,8 @@ class Subscription:
                     await self._waiter
                 finally:
                     self._waiter = self._waiting_since = None
+                if self.outlet is not None:
+                    await self.outlet.finish()
             elif chunk := self._take():
                 return chunk
 

@@ -11,7 +11,7 @@ from typing import Any
 import dj_database_url
 from environs import Env
 
-from notifications.conf import SETTINGS
+from notifications.conf import SETTINGS, from_text
 from project import security
 from project.redis_url import celery_broker_url, default_redis_url
 
@@ -122,11 +122,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Redis, live messages and tasks ---------------------------------------------------------------
 
 NOTIFICATIONS_REDIS_URL = REDIS_URL
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # No view waits for a database that is a file, so a second thread would only be in the way.
+    NOTIFICATIONS_VIEW_THREADS = 1
 # Every other setting of the package may come from the environment, under its own name.
 for _name, _setting in SETTINGS.items():
     _value = env.str(f"NOTIFICATIONS_{_name}", "")
     if _value and _name != "REDIS_URL":
-        globals()[f"NOTIFICATIONS_{_name}"] = type(_setting.default)(_value)
+        globals()[f"NOTIFICATIONS_{_name}"] = from_text(_value, _setting.default)
 EVENTSTREAM_CHANNELMANAGER_CLASS = "notifications.eventstream.ChannelManager"
 EVENTSTREAM_STORAGE_CLASS = "notifications.eventstream.Storage"
 

@@ -5,6 +5,7 @@ With a real Redis and a real hub, without HTTP.
 
 import asyncio
 import shutil
+from pathlib import Path
 
 import pytest
 from django.test import override_settings
@@ -22,17 +23,26 @@ class Past:
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
-        self._data = server.directory / "appendonlydir"
         self._copy = server.directory / "copy"
 
     def keep(self) -> None:
-        shutil.copytree(self._data, self._copy)
+        self._copy.mkdir()
+        for file in self._files():
+            kept = self._copy / file.relative_to(self._server.directory)
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copy(file, kept)
 
     def come_back(self) -> None:
         self._server.kill()
-        shutil.rmtree(self._data)
-        shutil.copytree(self._copy, self._data)
+        for file in self._files():
+            file.unlink()
+        shutil.copytree(self._copy, self._server.directory, dirs_exist_ok=True)
         self._server.start()
+
+    def _files(self) -> list[Path]:
+        """The append-only file: several in a directory of their own since Redis 7."""
+        directory = self._server.directory
+        return [*directory.glob("appendonly*.aof"), *directory.glob("appendonlydir/*")]
 
 
 @pytest.fixture
@@ -76,6 +86,35 @@ async def test_a_client_that_was_away_meanwhile_is_reset(past, read):
     back = await read(cursor_of(cursor))
     await back.until(lambda events: "after" in back.data())
     assert "stream-reset" in back.types()
+
+
+async def test_a_client_is_reset_though_nobody_is_left_who_knew(past, hub):
+    """Whoever had heard what is forgotten is gone, or has not come back yet."""
+    cursor = append(text="kept")
+    first = Reader(hub, cursor_of(cursor))
+    await first.until_type("stream-open")
+    await first.close()
+    past.keep()
+    append(text="forgotten")
+    past.come_back()
+    back = Reader(hub, cursor_of(cursor))
+    try:
+        await back.until_type("stream-reset")
+        append(text="after")
+        await back.until_type("note")
+        assert back.data() == ["after"]
+        again = back.events[-1].id
+    finally:
+        await back.close()
+    since = int(again.partition(":")[2])
+    later = Reader(hub, cursor_of(since))
+    try:
+        await later.until_type("stream-open")
+        append(text="last")
+        await later.until_type("note")
+        assert "stream-reset" not in later.types()
+    finally:
+        await later.close()
 
 
 async def test_a_stream_that_was_behind_meanwhile_is_reset(past, read):

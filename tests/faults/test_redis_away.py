@@ -120,7 +120,7 @@ async def test_redis_is_killed_and_restarted(site, streams):
         await all_say(streams, "stream-live", RECOVERY_SECONDS)
         await goes_on(streams)
     assert [texts(stream) for stream in streams] == [["before", "after"]] * STREAMS
-    assert count_of(streams, "stream-reset") == [0] * STREAMS
+    assert count_of(streams, "stream-reset") == [1] * STREAMS  # it may have forgotten something
 
 
 async def test_redis_hangs_for_20_seconds(site, streams):

@@ -159,7 +159,7 @@ async def test_a_file_is_analysed_live_and_its_figures_are_those_of_wc(
 
 
 async def test_ticks_of_a_long_job_tell_bytes_rate_and_time_left(site: Site) -> None:
-    content = LICENCE.read_bytes() * 1200  # some 40 MB
+    content = LICENCE.read_bytes() * 3000  # some 100 MB: a rate means nothing in the first second
     visitor = site.login()
     async with stream_of(visitor, site.base_urls[1]) as stream:
         await stream.wait_for_type("stream-open")

@@ -73,7 +73,7 @@ class Stream:
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
-    async def open(self) -> None:
+    async def open(self, seconds: float = DEADLINE_SECONDS) -> None:
         parts = urlsplit(self.url)
         reader, self._writer = await asyncio.open_connection(parts.hostname, parts.port)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -83,7 +83,7 @@ class Stream:
         if self.last_event_id:
             lines.append(f"Last-Event-ID: {self.last_event_id}")
         self._writer.write("\r\n".join([*lines, "", ""]).encode())
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(seconds):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin1")
         self.status = int(head.split()[1])
         self.headers = dict(
@@ -103,10 +103,10 @@ class Stream:
         if self._writer:
             self._writer.transport.abort()
 
-    async def reopen(self) -> None:
+    async def reopen(self, seconds: float = DEADLINE_SECONDS) -> None:
         """Come back with the last id seen, as a browser does."""
         await self.close()
-        await self.open()
+        await self.open(seconds)
 
     async def wait_for(self, condition: Any, seconds: float = DEADLINE_SECONDS) -> Any:
         """Wait until ``condition(events)`` is true and return its value."""

@@ -1,12 +1,15 @@
 """Settings: what there is, what is checked, what is written down."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from notifications.checks import check_eventstream, check_jobs, check_settings
 from notifications.conf import SETTINGS, conf
+from tests.support.processes import ROOT, environment
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "settings.md"
 
@@ -38,6 +41,33 @@ def test_every_bound_is_checked(settings, name):
         assert ids(check_settings(None)) == ["notifications.E003"]
 
 
+@pytest.mark.parametrize("name", [name for name in SETTINGS if SETTINGS[name].minimum is not None])
+def test_a_bound_itself_is_within(settings, name):
+    for bound in (SETTINGS[name].minimum, SETTINGS[name].maximum):
+        if bound is not None:
+            setattr(settings, f"NOTIFICATIONS_{name}", bound)
+            assert check_settings(None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [
+        ("PREFIX", "", "E001"),
+        ("LOG_LENGTH", True, "E002"),
+        ("LOG_LENGTH", 500.5, "E002"),
+        ("SWEEP_SECONDS", True, "E002"),
+    ],
+)
+def test_what_looks_like_a_value_and_is_none_is_refused(settings, name, value, id):
+    setattr(settings, f"NOTIFICATIONS_{name}", value)
+    assert ids(check_settings(None)) == [f"notifications.{id}"]
+
+
+def test_a_fraction_of_a_second_is_a_time(settings):
+    settings.NOTIFICATIONS_SWEEP_SECONDS = 1.5
+    assert check_settings(None) == []
+
+
 def test_a_misspelt_setting_is_noticed(settings):
     settings.NOTIFICATIONS_RETENTION = 5
     [message] = check_settings(None)
@@ -62,6 +92,15 @@ def test_settings_are_read_when_they_are_used(settings):
     assert conf.log_length == 500
     with pytest.raises(AttributeError):
         _ = conf.no_such_setting
+
+
+def test_a_site_that_starts_is_told(tmp_path):
+    """By the commands of its own, without a word of ours: the app registers the checks."""
+    env = environment(VAR_DIR=str(tmp_path), NOTIFICATIONS_STREAMS_PER_USER="0", SECRET_KEY="x")
+    command = [sys.executable, "manage.py", "check"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "notifications.E003" in done.stderr
 
 
 def test_the_documentation_has_a_row_for_each_setting_with_its_default():

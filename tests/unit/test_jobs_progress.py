@@ -97,10 +97,12 @@ class TestInATask:
         assert job.task.endswith("count_to")
 
     def test_ticks_are_throttled_and_never_go_back(self, owner, eager, heard):
+        began = time.monotonic()
         count_to.apply_async([3000], {"seconds": 1.0}, owner=owner)
+        seconds = time.monotonic() - began
         counts = [data["current"] for data in heard]
         assert counts == sorted(counts)
-        assert 3 <= len(heard) <= 25  # ten a second, on a machine that may be slow
+        assert 3 <= len(heard) <= 10 * seconds + 1  # ten a second, however slow the machine
         assert [data["tick"] for data in heard] == list(range(1, len(heard) + 1))
 
     def test_many_counts_in_a_job_share_one_throttle(self, owner, eager, heard):

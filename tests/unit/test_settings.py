@@ -64,6 +64,22 @@ def test_one_redis_url_serves_messages_and_tasks(tmp_path: Path) -> None:
         assert settings[name] == "redis://redis.example.org:6380/4"
 
 
+@pytest.mark.parametrize(("text", "value"), [("7", 7), ("0.5", 0.5), ("soon", "soon")])
+def test_a_setting_of_the_package_comes_from_the_environment(
+    tmp_path: Path, text: str, value: object
+) -> None:
+    settings = read_settings(tmp_path, NOTIFICATIONS_REDIS_TIMEOUT_SECONDS=text)
+    assert settings["NOTIFICATIONS_REDIS_TIMEOUT_SECONDS"] == value
+
+
+def test_a_setting_that_is_no_number_is_told_by_the_checks(tmp_path: Path) -> None:
+    env = environment(VAR_DIR=str(tmp_path / "var"), NOTIFICATIONS_REDIS_TIMEOUT_SECONDS="soon")
+    command = [sys.executable, "manage.py", "check"]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "NOTIFICATIONS_REDIS_TIMEOUT_SECONDS" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("1", True), ("true", True), ("0", False), ("", False)]
 )
