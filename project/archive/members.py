@@ -31,10 +31,9 @@ def members_of(file: "IO[bytes] | Any") -> list[Member]:
     Raises ``TooMuch`` for too many of them, or where they say that they are larger together than
     a single upload may be. More than a member says of itself is never read from it.
     """
-    if not is_zipfile(file):
-        return []
     try:
-        file.seek(0)
+        if not is_zipfile(file):
+            return []
         with ZipFile(file) as archive:
             found = [
                 Member(index, info.filename, info.file_size)
