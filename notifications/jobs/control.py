@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..exceptions import RedisUnavailable
-from . import groups, lifecycle, signs, storable
+from . import lifecycle, members, signs, storable
 from .exceptions import NotPossible
 from .models import FINISHED, Job, State
 from .transitions import change
@@ -55,11 +55,10 @@ def cancel(job: Job, by: Any = None) -> bool:
 
 
 def _cancel_group(job: Job) -> bool:
-    members = Job.objects.filter(parent_id=job.pk)
     with transaction.atomic():
-        running = members.filter(state=State.RUNNING, cancel_requested=None)
+        running = job.members.filter(state=State.RUNNING, cancel_requested=None)
         ids = list(running.values_list("pk", flat=True))
-        done = groups.cancel(job.pk, ids)
+        done = members.cancel(job.pk, ids)
         transaction.on_commit(lambda: _pass_on(ids))
     return done
 

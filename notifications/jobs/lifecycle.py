@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
-from . import groups, storable
+from . import members, storable
 from .models import ERROR_MAX_LENGTH, TITLE_MAX_LENGTH, UNFINISHED, Job, State
 from .signs import cancel_requested
 from .transitions import change, say
@@ -78,7 +78,7 @@ def start(pk: UUID, worker: str = "") -> Job | None:
         if job is None:
             cancelled(pk, before=MESSAGE_SENT)
         elif job.parent_id is not None:
-            groups.member_started(job)
+            members.started(job)
     return job
 
 
@@ -174,7 +174,7 @@ def find(pk: UUID) -> Job | None:
             heartbeat=timezone.now(),
         )
         if job is not None and job.parent_id is not None:
-            groups.member_found(job)
+            members.found(job)
     return job
 
 
@@ -203,7 +203,7 @@ def _end(
     with transaction.atomic():
         job = _from_any(pk, before, where, **changes)
         if job is not None and job.parent_id is not None:
-            groups.member_ended(job)
+            members.ended(job)
     return job
 
 
@@ -215,7 +215,7 @@ def _from_any(
         return job
     if State.LOST in before and (job := change(pk, (State.LOST,), where, **changes)):
         if job.parent_id is not None:
-            groups.member_found(job)
+            members.found(job)
         return job
     return None
 

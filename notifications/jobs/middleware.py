@@ -7,13 +7,21 @@ Whose request it is: the owner of the jobs that it queues and that name none.
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 _request: ContextVar[HttpRequest | None] = ContextVar("carillon_request", default=None)
+
+
+UNSET: Final[Any] = object()
+
+
+def owner_pk(owner: Any) -> Any:
+    """Return the key of a job's owner: a user, its key, or if UNSET whose request this is."""
+    return current_user_pk() if owner is UNSET else getattr(owner, "pk", owner)
 
 
 def current_user_pk() -> Any:

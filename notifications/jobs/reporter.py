@@ -18,7 +18,7 @@ from ..channels import user_channel
 from ..exceptions import NotificationsError
 from ..messages import Draft
 from ..publishing import publish_many
-from . import groups
+from . import group_bar
 from .course import Course, Measure
 from .exceptions import JobCancelled
 from .logs import Lines
@@ -229,7 +229,7 @@ class Reporter:
             if drafts:
                 publish_many(drafts)
             if job.parent_id is not None and fraction is not None:
-                groups.advance(job.parent_id, job.pk, fraction)
+                group_bar.advance(job.parent_id, job.pk, fraction)
         except NotificationsError as error:
             self._retry = min(self._retry * 2 or RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS)
             self._may_speak = monotonic() + self._retry

@@ -29,7 +29,7 @@ from django.utils.translation import gettext as _
 
 from . import lifecycle, storable
 from .exceptions import JobCancelled
-from .middleware import current_user_pk
+from .middleware import UNSET, owner_pk
 from .models import Job
 from .reporter import begin, end
 
@@ -40,8 +40,6 @@ TRACEBACK_MAX_LENGTH: Final = 100_000  # characters, of which the last are kept
 # What a retry by a person uses again, beside the arguments.
 KEPT_OPTIONS: Final = ("queue", "exchange", "routing_key", "priority", "time_limit")
 KEPT_OPTIONS_SOFT: Final = ("soft_time_limit", "headers")
-
-UNSET: Final[Any] = object()
 
 
 class JobResult(AsyncResult):  # type: ignore[type-arg]
@@ -92,7 +90,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]
             return super().apply_async(args, kwargs, task_id=task_id, **options)
         arguments = self._arguments(args, kwargs, options) if self.retryable else None
         job = lifecycle.create(
-            owner_id=current_user_pk() if owner is UNSET else getattr(owner, "pk", owner),
+            owner_id=owner_pk(owner),
             title=title or self.job_title(args, kwargs),
             task=self.name,
             result_template=self.result_template,

@@ -4,15 +4,24 @@ import json
 import time
 import uuid
 
+import celery
 import pytest
 from django.contrib.auth.models import User
 
 from notifications import storage
 from notifications.channels import user_channel
-from notifications.jobs import groups, lifecycle
+from notifications.jobs import TrackedTask, group_bar, lifecycle, start_group
+from notifications.jobs import members as steps
+from notifications.jobs.middleware import CurrentUser
 from notifications.jobs.models import Job, State
+from project.celery import app
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@celery.shared_task(base=TrackedTask)
+def shrug() -> None:
+    pass
 
 
 @pytest.fixture
@@ -38,7 +47,7 @@ def members(group) -> list[uuid.UUID]:
 @pytest.fixture
 def at_once(monkeypatch) -> None:
     """The bar is said with each tick."""
-    monkeypatch.setattr(groups, "PUBLISH_MILLISECONDS", 0)
+    monkeypatch.setattr(group_bar, "PUBLISH_MILLISECONDS", 0)
 
 
 def bar(owner) -> dict:
@@ -50,7 +59,7 @@ def test_the_bar_is_the_mean_of_all_members_and_never_goes_back(group, members, 
     lifecycle.start(members[0])
     seen = []
     for member, fraction in [(0, 0.4), (1, 0.4), (0, 0.2), (1, 0.8), (1, 2.0), (0, -1)]:
-        groups.advance(group.pk, members[member], fraction)
+        group_bar.advance(group.pk, members[member], fraction)
         seen.append(bar(owner)["fraction"])
     assert seen == pytest.approx([0.1, 0.2, 0.2, 0.3, 0.35, 0.35])
 
@@ -62,15 +71,15 @@ def test_a_tick_is_said_at_most_ten_times_a_second_and_each_is_newer(group, memb
     calls = 0
     while time.monotonic() < end:
         calls += 1
-        groups.advance(group.pk, members[0], calls / 100_000)
+        group_bar.advance(group.pk, members[0], calls / 100_000)
         ticks.add(bar(owner)["tick"])
     assert 3 <= len(ticks) <= 7 < calls
 
 
 def test_what_was_held_back_is_said_when_a_member_has_ended(group, members, owner):
     lifecycle.start(members[0])
-    groups.advance(group.pk, members[0], 0.1)
-    groups.advance(group.pk, members[0], 1.0)
+    group_bar.advance(group.pk, members[0], 0.1)
+    group_bar.advance(group.pk, members[0], 1.0)
     assert bar(owner)["fraction"] == pytest.approx(0.025)
     end = time.monotonic() + 5
     while bar(owner)["fraction"] < 0.25 and time.monotonic() < end:
@@ -86,7 +95,7 @@ def test_a_redis_that_lost_everything_takes_the_bar_back_to_no_less_than_what_ha
         lifecycle.succeed(member)
     before = bar(owner)["tick"]
     redis_client.flushall()
-    groups.advance(group.pk, members[2], 0.4)
+    group_bar.advance(group.pk, members[2], 0.4)
     assert bar(owner)["fraction"] == pytest.approx(0.5)
     assert bar(owner)["tick"] > before
 
@@ -94,7 +103,7 @@ def test_a_redis_that_lost_everything_takes_the_bar_back_to_no_less_than_what_ha
 def test_a_redis_that_is_away_stops_no_member(group, members, live_redis, caplog):
     lifecycle.start(members[0])
     live_redis.kill()
-    groups.advance(group.pk, members[0], 0.5)
+    group_bar.advance(group.pk, members[0], 0.5)
     assert "stands still" in caplog.text
     assert lifecycle.succeed(members[0]).state == State.SUCCEEDED
 
@@ -103,13 +112,13 @@ def test_a_bar_does_not_outlive_its_group(group, members, owner, at_once):
     remembered = None
     for member in members:
         lifecycle.start(member)
-        remembered = groups._remembered[group.pk]
+        remembered = group_bar._remembered[group.pk]
         lifecycle.succeed(member, 7)
     assert storage.latest_values(user_channel(owner)) == {}
     # As another process would that has not heard of the end.
-    groups._remember(remembered)
-    groups.advance(group.pk, members[0], 1.0)
-    groups._say_bar(remembered)
+    group_bar.remember(remembered)
+    group_bar.advance(group.pk, members[0], 1.0)
+    group_bar._say_bar(remembered)
     assert storage.latest_values(user_channel(owner)) == {}
     group.refresh_from_db()
     assert (group.state, group.result, group.fraction) == ("succeeded", 7, 1)
@@ -159,5 +168,19 @@ def test_what_follows_in_a_canvas(owner, ended, following):
     for place in places:
         Job.objects.create(title="m", task="t", parent=parent, place=place)
     member = Job.objects.get(parent=parent, place=ended)
-    found = groups._followers(member).values_list("place", flat=True)
+    found = steps._followers(member).values_list("place", flat=True)
     assert sorted(found) == following
+
+
+def test_a_group_that_names_no_owner_is_that_of_the_request(owner, rf):
+    app.conf.task_always_eager = True
+    request = rf.post("/")
+    request.user = owner
+    canvas = celery.group(shrug.s(), shrug.s())
+    try:
+        own = CurrentUser(lambda request: start_group(canvas))(request)
+        nobodys = CurrentUser(lambda request: start_group(canvas, owner=None))(request)
+    finally:
+        app.conf.task_always_eager = False
+    assert (own.owner_id, nobodys.owner_id) == (owner.pk, None)
+    assert {member.owner_id for member in own.members.all()} == {owner.pk}
