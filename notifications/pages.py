@@ -41,13 +41,14 @@ def live_page(view: View[P]) -> View[P]:
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-        request.live = _live(request.user)  # type: ignore[attr-defined]
+        request.live = follow(request.user)  # type: ignore[attr-defined]
         return view(request, *args, **kwargs)
 
     return cast(View[P], wrapper)
 
 
-def _live(user: Any) -> Live | None:
+def follow(user: Any) -> Live | None:
+    """Return what a page needs to follow its user's channel from now on; None for a visitor."""
     if not user.is_authenticated:
         return None
     channel = user_channel(user)

@@ -2,7 +2,8 @@
 The stream's view: who may read what, and from where. It holds no stream itself.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import logging
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -18,6 +19,8 @@ from .hub import get_hub
 from .permissions import Holder
 from .subscription import VISITOR, Subscription
 
+logger = logging.getLogger(__name__)
+
 CHANNELS_MAX = 10  # of one stream, as in django-eventstream
 
 
@@ -26,7 +29,8 @@ class EventStreamResponse(StreamingHttpResponse):
     A response that streams ``channels`` from ``cursor`` on (None: from now on) to ``holder``.
 
     ``EventStreams`` takes it from the view and holds the stream without a thread. Under Django's
-    own ASGI handler it works too, at the price of a thread for as long as it is open.
+    own ASGI handler it works too, at the price of a thread for as long as it is open. A WSGI server
+    can't hold a stream: there it ends at once, with an error for the client and one in the log.
     """
 
     def __init__(
@@ -43,6 +47,14 @@ class EventStreamResponse(StreamingHttpResponse):
     def subscription(self) -> Subscription:
         """Return what streams the body, once it has joined the hub of the running event loop."""
         return Subscription(self.channels, self.cursor, self.holder)
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Django would read the stream to its end first, which never comes.
+        logger.error(
+            "A stream can't be held under WSGI, which `runserver` is too. Serve the site's ASGI "
+            "application: `python -m uvicorn --reload mysite.asgi:application`."
+        )
+        yield b'event: stream-error\ndata: {"condition": "wsgi", "text": "Needs ASGI."}\n\n'
 
     async def _stream(self) -> AsyncGenerator[bytes]:
         subscription = self.subscription()

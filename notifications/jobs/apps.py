@@ -13,7 +13,7 @@ class JobsConfig(AppConfig):
         from celery.signals import task_revoked
 
         from .. import channels
-        from . import heartbeat, requests, sweep
+        from . import checks, heartbeat, requests, sweep  # noqa: F401
         from .models import CHANNEL_PREFIX
         from .readers import may_read_job_channel
 

@@ -124,9 +124,9 @@ class TestTheLog:
         username = site.new_user()
         job = make_job(site, username)
         page = open_window(site.login(username)).live_tab("/jobs/")
-        assert page.locator("html").get_attribute("data-stream-url") == "/events/"
+        assert page.locator("[data-stream-url]").get_attribute("data-stream-url") == "/events/"
         page.goto(f"/jobs/{job}/")
-        url = page.locator("html").get_attribute("data-stream-url")
+        url = page.locator("[data-stream-url]").get_attribute("data-stream-url")
         assert url == f"/events/?channel=job-{job}"
 
     def test_of_somebody_else_is_refused(self, site: Site):

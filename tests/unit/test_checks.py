@@ -9,6 +9,7 @@ import pytest
 
 from notifications.checks import check_eventstream, check_jobs, check_settings
 from notifications.conf import SETTINGS, conf
+from notifications.jobs.checks import check_addresses, check_owner, check_templates
 from tests.support.processes import ROOT, environment
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "settings.md"
@@ -112,3 +113,58 @@ def test_a_job_must_be_given_time_to_be_heard_of(settings):
     assert check_jobs(None) == []
     settings.NOTIFICATIONS_JOB_LOST_SECONDS = 20
     assert ids(check_jobs(None)) == ["notifications.W004"]
+
+
+class TestASiteAroundJobs:
+    """What is missing in it is said at start, and how to add it."""
+
+    @pytest.fixture
+    def base(self, settings, tmp_path):
+        """Have templates of a directory instead of the site's own."""
+        jobs = ROOT / "templates" / "jobs"
+        (tmp_path / "jobs").symlink_to(jobs)
+        [engine] = settings.TEMPLATES
+        settings.TEMPLATES = [{**engine, "DIRS": [tmp_path]}]
+        return tmp_path
+
+    def test_that_has_everything_passes(self):
+        assert check_owner(None) == check_addresses(None) == check_templates(None) == []
+
+    def test_owners_come_from_a_middleware(self, settings):
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "CurrentUser" not in name]
+        [message] = check_owner(None)
+        assert message.id == "notifications.W005"
+        assert "notifications.jobs.middleware.CurrentUser" in message.hint
+
+    def test_the_stream_and_the_pages_need_addresses(self, settings):
+        settings.ROOT_URLCONF = "notifications.urls"  # which has them under no namespace
+        messages = check_addresses(None)
+        assert ids(messages) == ["notifications.W006"] * 2
+        assert 'include("notifications.jobs.urls")' in messages[1].hint
+
+    def test_templates_need_the_request(self, settings):
+        [engine] = settings.TEMPLATES
+        settings.TEMPLATES = [{**engine, "OPTIONS": {}}]
+        assert ids(check_templates(None)) == ["notifications.W007"]
+
+    def test_the_pages_need_a_base(self, base):
+        [message] = check_templates(None)
+        assert message.id == "notifications.W008"
+        assert "no template 'base.html'" in message.msg
+
+    def test_the_base_needs_a_block_for_them(self, base):
+        (base / "base.html").write_text("{% block body %}{% endblock %}")
+        [message] = check_templates(None)
+        assert message.id == "notifications.W008"
+        assert "no block 'content'" in message.msg
+
+    def test_the_block_may_come_from_further_up(self, base):
+        (base / "base.html").write_text("{% extends 'frame.html' %}{% block body %}{% endblock %}")
+        (base / "frame.html").write_text(
+            "{% block body %}{% block content %}{% endblock %}{% endblock %}"
+        )
+        assert check_templates(None) == []
+
+    def test_a_base_that_is_found_only_later_is_left_alone(self, base):
+        (base / "base.html").write_text("{% extends name_of_frame %}")
+        assert check_templates(None) == []

@@ -2,12 +2,11 @@
 Jobs in a site's templates::
 
     {% load carillon_jobs %}
-    <html{% live_attributes %}>
-    … {% job_scripts %} …
     {% job_progress job %}
 
-The page is live where its view is decorated with ``live_page``; elsewhere it shows the job as it
-stood when the page was rendered.
+The first bar of a page brings the script with it. A bar that moves costs a call to Redis. Where the
+view is not decorated with ``live_page`` the tag also reads each job anew, after the cursor, so that
+nothing that happens in between is missed.
 """
 
 import math
@@ -16,41 +15,68 @@ from typing import Any
 
 from django import template
 from django.utils.formats import number_format
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from ..models import Job
+from ...pages import follow
+from ..live import with_latest
+from ..models import LARGE, Job
 
-# What job-progress.js listens to; a page may name more.
+# What the script makes of a stream; a page may name more.
 STREAM_TYPES = "job job-log member"
 
 register = template.Library()
 
 
-@register.inclusion_tag("jobs/_job.html")
-def job_progress(job: Job) -> dict[str, Any]:
-    """Render one job as a bar that moves by itself, with its title, state and figures."""
-    return {"job": job}
+@register.inclusion_tag("jobs/_progress.html", takes_context=True)
+def job_progress(context: dict[str, Any], job: Job) -> dict[str, Any]:
+    """
+    Render one job as a bar that moves by itself, with its title, state and figures.
 
-
-@register.inclusion_tag("jobs/_scripts.html")
-def job_scripts() -> dict[str, Any]:
-    """Render the script and the words that live bars need; once, in a page's body."""
-    return {}
-
-
-@register.simple_tag(takes_context=True)
-def live_attributes(context: dict[str, Any], types: str = STREAM_TYPES) -> SafeString:
-    """Return the attributes of ``<html>`` that tell the script where the page's stream is."""
+    Its owner's page hears of it at once; anybody else's looks every 15 seconds.
+    """
     request = context.get("request")
-    live = getattr(request, "live", None)
-    if live is None:
-        return SafeString("")
-    text = ' data-user="{}" data-stream-url="{}" data-cursor="{}" data-stream-types="{}"'
-    return format_html(text, request.user.pk, live.url, live.cursor, types)  # type: ignore[union-attr]
+    user = getattr(request, "user", None)
+    if user is not None and not hasattr(request, "live"):
+        request.live = follow(user)  # type: ignore[union-attr]
+        request.live_read_late = True  # type: ignore[union-attr]
+    if hasattr(request, "live_read_late"):
+        job = Job.objects.defer(*LARGE).filter(pk=job.pk).first() or job
+    if getattr(request, "live", None) is not None and request.live.available:  # type: ignore[union-attr]
+        [job] = with_latest([job], job.owner_id)
+    is_owner = user is not None and job.owner_id is not None and job.owner_id == user.pk
+    is_unheard = not job.is_finished and (not is_owner or job.parent_id is not None)
+    return {"job": job, "is_unheard": is_unheard, **_scripts(context)}
+
+
+@register.inclusion_tag("jobs/_scripts.html", takes_context=True)
+def job_scripts(
+    context: dict[str, Any], types: str = STREAM_TYPES, styles: bool = True
+) -> dict[str, Any]:
+    """
+    Render the script and the words that live bars need; nothing where the page has them already.
+
+    Only for a site that wants them at a place of its own: in its base template, above all bars.
+    ``types`` are the messages that the page listens to; without ``styles`` the site brings its own.
+    """
+    return _scripts(context, types=types, styles=styles)
+
+
+def _scripts(
+    context: dict[str, Any], types: str = STREAM_TYPES, styles: bool = True
+) -> dict[str, Any]:
+    request = context.get("request")
+    needed = not hasattr(request, "has_job_scripts")
+    if request is not None:
+        request.has_job_scripts = True
+    return {
+        "scripts": needed,
+        "styles": styles,
+        "types": types,
+        "live": getattr(request, "live", None),
+        "user": getattr(request, "user", None),
+    }
 
 
 @register.filter

@@ -56,13 +56,15 @@ async function fetchPage() {
   if (response.status >= 500) throw new Error(response.statusText);
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   // An error (the job is gone), the login or another's page: the reader gets it whole.
-  if (!response.ok || fresh.documentElement.dataset.user !== document.documentElement.dataset.user) {
+  if (!response.ok || user(fresh) !== user(document)) {
     location.reload();
     return null;
   }
   showLocalTimes(fresh);
   return fresh;
 }
+
+const user = (page) => page.querySelector("[data-user]")?.dataset.user;
 
 function replace(fresh) {
   for (const old of document.querySelectorAll("[data-snapshot]")) {
@@ -75,20 +77,20 @@ function replace(fresh) {
   }
 }
 
-/** Return what puts the focus where it was, or on the nearest thing still there. */
+/** Return what puts the focus where it was, or on the nearest thing still there that takes it. */
 function focusIn(old) {
-  const active = document.activeElement;
-  const href = active.getAttribute("href");
-  const ids = [];
-  for (let element = active; element; element = element === old ? null : element.parentElement) {
-    if (element.id) ids.push(element.id);
+  const selectors = [];
+  for (let element = document.activeElement; element; element = element.parentElement) {
+    const { id } = element;
+    const href = element.getAttribute("href");
+    if (id) selectors.push(`#${CSS.escape(id)}`);
+    else if (href) selectors.push(`#${old.id} [href="${CSS.escape(href)}"]`);
   }
-  return () => {
-    const next = document.getElementById(old.id);
-    const same = href && [...next.querySelectorAll("[href]")].find((link) => link.getAttribute("href") === href);
-    const candidates = [!active.id && same, ...ids.map((id) => document.getElementById(id))];
-    candidates.find((element) => element)?.focus({ preventScroll: true });
-  };
+  return () => selectors.some((selector) => {
+    const element = document.querySelector(selector);
+    element?.focus({ preventScroll: true });
+    return element && element === document.activeElement;
+  });
 }
 
 function sleep(ms) {

@@ -1,6 +1,6 @@
 // The page's one EventSource.
 //
-// `<html data-stream-url data-cursor data-stream-types>` says where it is, from where to follow and
+// `data-stream-url`, `data-cursor` and `data-stream-types` say where it is, from where to follow and
 // what to hand on. The browser reconnects by itself; this adds what it leaves out: a stream that was
 // refused, one that has gone silent, a page that was away.
 
@@ -12,11 +12,12 @@ const RETRY_LAST_MS = 60_000;
 const SPREAD_MS = 2_000; // all pages are back at once
 const HIDDEN_MS = 60_000; // all tabs share six connections of HTTP/1.1
 
+const page = document.querySelector("[data-stream-url]")?.dataset;
+
 class Stream {
-  #page = document.documentElement;
-  #url = new URL(this.#page.dataset.streamUrl, location.href);
-  #cursor = this.#page.dataset.cursor;
-  #types = this.#page.dataset.streamTypes.split(" ");
+  #url = new URL(page.streamUrl, location.href);
+  #cursor = page.cursor;
+  #types = page.streamTypes.split(" ");
   #source = null;
   #refusals = 0;
   #silence = 0;
@@ -113,9 +114,9 @@ class Stream {
   }
 
   #say(connection) {
-    this.#page.dataset.connection = connection;
+    document.documentElement.dataset.connection = connection;
     document.dispatchEvent(new CustomEvent("carillon:connection", { detail: connection }));
   }
 }
 
-if (document.documentElement.dataset.streamUrl) new Stream();
+if (page) new Stream();
