@@ -5,6 +5,7 @@ The stream's view: who may read what, and from where. It holds no stream itself.
 import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import cache
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
@@ -57,6 +58,7 @@ class EventStreamResponse(StreamingHttpResponse):
         yield b'event: stream-error\ndata: {"condition": "wsgi", "text": "Needs ASGI."}\n\n'
 
     async def _stream(self) -> AsyncGenerator[bytes]:
+        _warn_of_threads()
         subscription = self.subscription()
         get_hub().join(subscription)
         try:
@@ -65,6 +67,14 @@ class EventStreamResponse(StreamingHttpResponse):
                     yield chunk
         finally:
             get_hub().leave(subscription)
+
+
+@cache  # once in a process
+def _warn_of_threads() -> None:
+    logger.warning(
+        "Each open stream keeps a thread: wrap the site's ASGI application in "
+        "notifications.asgi.EventStreams."
+    )
 
 
 # Only GET does anything here, so a POST is refused for its method rather than for its token.
