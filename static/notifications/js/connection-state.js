@@ -7,17 +7,8 @@ customElements.define("connection-state", class extends HTMLElement {
   #state = ""; // to show when the timer ends
 
   connectedCallback() {
-    document.addEventListener("carillon:connection", this);
+    document.addEventListener("carillon:connection", (event) => this.#plan(event.detail));
     this.#plan(document.documentElement.dataset.connection);
-  }
-
-  disconnectedCallback() {
-    document.removeEventListener("carillon:connection", this);
-    clearTimeout(this.#timer);
-  }
-
-  handleEvent(event) {
-    this.#plan(event.detail);
   }
 
   #plan(state) {

@@ -2,23 +2,22 @@
 
 import { percent } from "./job-progress.js";
 
-class FileDrop extends HTMLElement {
-  #form;
-  #input;
+const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+
+customElements.define("file-drop", class extends HTMLElement {
+  #form = this.querySelector("form");
+  #input = this.querySelector("input[type=file]");
+  #upload = this.querySelector("[data-upload]");
   #request = null;
 
   connectedCallback() {
-    this.#form = this.querySelector("form");
-    this.#input = this.querySelector("input[type=file]");
-    this.#input.addEventListener("change", () => this.#check());
-    this.#form.addEventListener("submit", (event) => { event.preventDefault(); this.#send(); });
-    this.querySelector("[data-cancel]").addEventListener("click", () => this.#request?.abort());
+    this.#input.onchange = () => this.#check();
+    this.#form.onsubmit = (event) => { event.preventDefault(); this.#send(); };
+    this.#upload.querySelector("button").onclick = () => this.#request.abort();
     for (const type of ["dragenter", "dragover", "dragleave", "drop"]) this.addEventListener(type, this);
     // A file dropped beside the place would replace the page.
-    for (const type of ["dragover", "drop"]) addEventListener(type, (event) => {
-      if (hasFiles(event)) event.preventDefault();
-    });
-    addEventListener("pageshow", (event) => { if (event.persisted) this.#reset(); });
+    window.ondragover = window.ondrop = (event) => { if (hasFiles(event)) event.preventDefault(); };
+    addEventListener("pageshow", (event) => { if (event.persisted) this.#end(); });
   }
 
   handleEvent(event) {
@@ -54,7 +53,7 @@ class FileDrop extends HTMLElement {
     const body = new FormData(this.#form);
     const request = new XMLHttpRequest();
     this.#request = request;
-    request.upload.onprogress = (event) => { if (event.lengthComputable) this.#progress(event.loaded, event.total); };
+    request.upload.onprogress = ({ loaded, total }) => this.#progress(loaded / total);
     request.onload = () => this.#answered(request);
     request.onerror = () => this.#failed(this.dataset.textBroken);
     request.onabort = () => this.#failed("");
@@ -62,22 +61,19 @@ class FileDrop extends HTMLElement {
     request.responseType = "json";
     request.setRequestHeader("Accept", "application/json");
     this.dataset.state = "sending";
-    const upload = this.querySelector("[data-upload]");
-    upload.hidden = false;
-    upload.querySelector("[data-part=name]").textContent = file.name;
-    this.#progress(0, file.size);
-    upload.querySelector("[data-cancel]").focus();
+    this.#upload.hidden = false;
+    this.#upload.querySelector("[data-part=name]").textContent = file.name;
+    this.#progress(0);
+    this.#upload.querySelector("button").focus();
     request.send(body);
   }
 
-  #progress(done, total) {
-    const sent = total ? done / total : 1;
-    this.querySelector("[data-upload] progress").value = sent;
-    this.querySelector("[data-part=sent]").textContent = sent < 1 ? percent(sent) : this.dataset.textStoring;
+  #progress(sent) {
+    this.#upload.querySelector("progress").value = sent;
+    this.#upload.querySelector("[data-part=sent]").textContent = sent < 1 ? percent(sent) : this.dataset.textStoring;
   }
 
-  #answered(request) {
-    const { status, response, responseURL } = request;
+  #answered({ status, response, responseURL }) {
     if (status === 201) location.assign(response.url);
     else if (responseURL !== this.#form.action) location.reload(); // led to the login
     else {
@@ -87,15 +83,15 @@ class FileDrop extends HTMLElement {
   }
 
   #failed(text) {
-    this.#reset();
+    this.#end();
     this.#complain(text);
     this.#input.focus();
   }
 
-  #reset() {
+  #end() {
     this.#request = null;
     this.dataset.state = "";
-    this.querySelector("[data-upload]").hidden = true;
+    this.#upload.hidden = true;
   }
 
   #complain(text) {
@@ -104,10 +100,4 @@ class FileDrop extends HTMLElement {
     errors.hidden = !text;
     this.#input.setAttribute("aria-invalid", Boolean(text));
   }
-}
-
-function hasFiles(event) {
-  return event.dataTransfer?.types.includes("Files") ?? false;
-}
-
-customElements.define("file-drop", FileDrop);
+});
