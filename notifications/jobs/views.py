@@ -27,7 +27,7 @@ from ..pages import NO_CURSOR, live_page
 from .control import cancel, may_control, retry
 from .exceptions import NotPossible
 from .live import Log, read_log, with_latest
-from .models import CHANNEL_PREFIX, LARGE, Job, State
+from .models import CHANNEL_PREFIX, FINISHED, LARGE, Job, State
 from .preview import preview
 
 PAGE_LENGTH = 25
@@ -74,15 +74,22 @@ def _running_first(jobs: QuerySet[Job]) -> QuerySet[Job]:
 @login_required
 @live_page
 def job_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """One job: its progress, its parts and its log; then its result."""
+    """
+    One job: its progress, its parts and its log; then its result.
+
+    ``?parts=failed`` leaves the parts that ended without success.
+    """
     log = _follow(request, _job_for(request, pk))
     # Read anew, after the cursors: what is said from there on, the stream brings.
     whole = Job.objects.select_related("owner", "parent")
     job = get_object_or_404(whole.defer("arguments", *PARENT_LARGE), pk=pk)
     [job] = with_latest([job], job.owner_id)
     members = None
+    without_success = job.members_failed > 0 and request.GET.get("parts") == "failed"
     if job.is_group:
         parts = job.members.defer(*LARGE).order_by("place", "created", "id")
+        if without_success:
+            parts = parts.filter(state__in=FINISHED - {State.SUCCEEDED})
         members = Paginator(parts, PAGE_LENGTH).get_page(request.GET.get("page"))
     is_owner = job.owner_id is not None and job.owner_id == request.user.pk
     context = {
@@ -95,6 +102,7 @@ def job_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
         "log": log,
         "members": members,
         "members_open": "page" in request.GET,
+        "without_success": without_success,
         "preview": None if job.result is None or job.result_template else preview(job.result),
     }
     return render(request, "jobs/detail.html", context)

@@ -220,6 +220,15 @@ class TestTheList:
         page = client.get(reverse("jobs:list"), {"q": "job", "state": "queued"}).content.decode()
         assert "?q=job&amp;state=queued&amp;page=2" in page
 
+    def test_costs_as_many_queries_with_25_jobs_as_with_one(
+        self, client, owner, django_assert_num_queries
+    ):
+        for number in (1, 24):
+            for n in range(number):
+                tick(make(owner, f"Job {n}", state=State.RUNNING, members_total=n))
+            with django_assert_num_queries(5):
+                client.get(reverse("jobs:list"))
+
     def test_keeps_large_results_out(self, client, owner, django_assert_max_num_queries):
         for _ in range(25):
             make(owner, state=State.SUCCEEDED, result="x" * 100_000)
@@ -286,11 +295,36 @@ class TestThePageOfAJob:
             make(owner, f"part {n:02}", parent=whole, place=f"g{n:05}")
         response = client.get(whole.get_absolute_url())
         assert [job.title for job in response.context["members"]][:2] == ["part 00", "part 01"]
-        assert "2 of 30 parts, 1 failed" in response.content.decode()
+        assert "2 of 30 parts, 1 without success" in response.content.decode()
         more = client.get(whole.get_absolute_url(), {"page": 2})
         assert more.context["members"][0].title == "part 25"
         assert more.context["members_open"]
         assert whole.get_absolute_url() in self.page(client, whole.members.first())
+
+    def test_leaves_the_parts_without_success_where_asked(self, client, owner):
+        whole = make(owner, "whole", members_total=5, members_done=1, members_failed=3)
+        for state in sorted(State.values):
+            make(owner, state, parent=whole, state=state)
+        response = client.get(whole.get_absolute_url(), {"page": 1, "parts": "failed"})
+        parts = {job.title for job in response.context["members"]}
+        assert parts == {"cancelled", "failed", "lost"}
+        assert "Without success" in response.content.decode()
+        Job.objects.filter(pk=whole.pk).update(members_failed=0)
+        assert "Without success" not in self.page(client, whole)
+
+    def test_costs_as_many_queries_with_25_parts_as_with_one(
+        self, client, owner, django_assert_num_queries
+    ):
+        groups = []
+        for number in (1, 25):
+            whole = make(owner, members_total=number, state=State.RUNNING, members_failed=1)
+            for n in range(number):
+                make(owner, f"part {n}", parent=whole, state=State.RUNNING, attempts=1, total=10)
+            groups.append(whole)
+        for whole in groups:
+            # Session, user, who may see it, its log, the job, the parts, their number, reminders.
+            with django_assert_num_queries(8):
+                client.get(whole.get_absolute_url())
 
     def test_has_a_result_without_a_template_as_text(self, client, owner):
         job = make(owner, state=State.SUCCEEDED, result={"größe": [1, None]}, result_note="A note.")
