@@ -9,7 +9,8 @@ from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -30,7 +31,7 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     All jobs, for staff who may view them; who may change them can cancel them and try again.
     """
 
-    list_display = ("title", "state", "fault", "owner", "progress", "created", "took")
+    list_display = ("title", "standing", "fault", "owner", "created", "took")
     list_filter = (
         "state",
         "created",
@@ -39,6 +40,7 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "task",
     )
     list_select_related = ("owner",)
+    empty_value_display = "–"
     search_fields = ("title", "error", f"owner__{get_user_model().USERNAME_FIELD}")
     search_help_text = _("Title, error, owner, or a job's whole id")
     date_hierarchy = "created"
@@ -47,7 +49,7 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ("title", "owner", "state", "error", "traceback_text", "parent")}),
         (
             _("Progress"),
-            {"fields": ("progress", "message", "current", "total", "unit", "steps", "parts")},
+            {"fields": ("progress", "message", "current", "total", "unit", "phases", "parts")},
         ),
         (
             _("Run"),
@@ -87,18 +89,38 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Cancel selected jobs"), permissions=["act"])
     def cancel_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        done = self._act(request, queryset, cancel)
-        text = ngettext("%(n)d job is asked to stop.", "%(n)d jobs are asked to stop.", done)
-        self.message_user(request, text % {"n": done}, messages.INFO)
+        done, left = self._act(request, queryset, cancel)
+        if done:
+            text = ngettext("%(n)d job was asked to stop.", "%(n)d jobs were asked to stop.", done)
+            self.message_user(request, text % {"n": done}, messages.SUCCESS)
+        if left:
+            text = ngettext(
+                "%(n)d job can't be cancelled: it has ended, or was asked before.",
+                "%(n)d jobs can't be cancelled: they have ended, or were asked before.",
+                left,
+            )
+            self.message_user(request, text % {"n": left}, messages.WARNING)
 
     @admin.action(description=_("Try selected jobs again"), permissions=["act"])
     def retry_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        done = self._act(request, queryset, retry)
-        text = ngettext("%(n)d job is started anew.", "%(n)d jobs are started anew.", done)
-        self.message_user(request, text % {"n": done}, messages.INFO)
+        done, left = self._act(request, queryset, retry)
+        if done:
+            text = ngettext("%(n)d job was started anew.", "%(n)d jobs were started anew.", done)
+            self.message_user(request, text % {"n": done}, messages.SUCCESS)
+        if left:
+            text = ngettext(
+                "%(n)d job can't be tried again: it has not failed, or its task is made for one "
+                "attempt.",
+                "%(n)d jobs can't be tried again: they have not failed, or their tasks are made "
+                "for one attempt.",
+                left,
+            )
+            self.message_user(request, text % {"n": left}, messages.WARNING)
 
-    def _act(self, request: HttpRequest, queryset: QuerySet[Job], act: Callable[..., Any]) -> int:
-        """Act on those jobs that it can be done with, and return their number."""
+    def _act(
+        self, request: HttpRequest, queryset: QuerySet[Job], act: Callable[..., Any]
+    ) -> tuple[int, int]:
+        """Act on those jobs that it can be done with; return their number, and of the others."""
         done = left = 0
         for job in queryset:
             try:
@@ -107,14 +129,14 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 is_done = False
             done += is_done
             left += not is_done
-        if left:
-            text = ngettext(
-                "With %(n)d job that can't be done.", "With %(n)d jobs that can't be done.", left
-            )
-            self.message_user(request, text % {"n": left}, messages.WARNING)
-        return done
+        return done, left
 
-    @admin.display(description=_("progress"), ordering="fraction")
+    @admin.display(description=_("state"), ordering="state")
+    def standing(self, job: Job) -> str:
+        far = "" if job.is_finished else percent(share(job))
+        return f"{job.get_state_display()} {far}".rstrip()
+
+    @admin.display(description=_("progress"))
     def progress(self, job: Job) -> str:
         return percent(share(job)) or "–"
 
@@ -140,6 +162,12 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return format_html('<span id="traceback">{}</span>', "–")
         return format_html('<pre id="traceback">{}</pre>', job.traceback)
 
+    @admin.display(description=_("steps"))
+    def phases(self, job: Job) -> str:
+        words = {"waiting": _("waiting"), "running": _("running"), "done": _("done")}
+        lines = ((step["title"], words.get(step["state"], "")) for step in job.steps)
+        return format_html_join(mark_safe("<br>"), "{}: {}", lines) or "–"
+
     @admin.display(description=_("parts"))
     def parts(self, job: Job) -> str:
         if not job.is_group:
@@ -148,7 +176,7 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             '<a href="{}?parent__id__exact={}">{}</a>',
             reverse(f"{self.admin_site.name}:jobs_job_changelist"),
             job.pk,
-            _("%(done)d of %(total)d done, %(failed)d failed")
+            _("%(done)d of %(total)d, %(failed)d without success")
             % {
                 "done": job.members_done,
                 "total": job.members_total,

@@ -114,13 +114,14 @@ def test_jobs_are_cancelled(client, boss, somebody):
     assert waiting.state == State.CANCELLED
     assert running.cancel_requested is not None
     assert done.state == State.SUCCEEDED
-    assert said == ["With 1 job that can't be done.", "2 jobs are asked to stop."]
+    left = "1 job can't be cancelled: it has ended, or was asked before."
+    assert said == ["2 jobs were asked to stop.", left]
 
 
 def test_what_cannot_be_tried_again_is_said(client, boss, somebody):
     job = make(somebody, state=State.FAILED)
     said = act(client, "retry_jobs", job)
-    assert said == ["With 1 job that can't be done.", "0 jobs are started anew."]
+    assert [text[:29] for text in said] == ["1 job can't be tried again: i"]
     assert Job.objects.count() == 1
 
 
