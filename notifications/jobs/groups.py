@@ -39,7 +39,7 @@ def start_group(
     """
     from .tasks import TrackedTask
 
-    canvas = canvas.clone()
+    canvas = _own(canvas)
     leaves = [
         (place, leaf) for place, leaf in _leaves(canvas, ()) if isinstance(_type(leaf), TrackedTask)
     ]
@@ -68,22 +68,23 @@ def _leaves(
     """Yield the tasks of a canvas, each with its place in it."""
     if isinstance(signature, chord):
         parts = signature["kwargs"]
-        if not isinstance(signature.tasks, group):
-            parts["header"] = group([_signature(task) for task in signature.tasks])
+        header = signature.tasks
+        parts["header"] = _own(header if isinstance(header, group) else group(list(header)))
         yield from _leaves(parts["header"], (*place, "c00000"))
-        parts["body"] = _signature(signature.body)
+        parts["body"] = _own(signature.body)
         yield from _leaves(parts["body"], (*place, "c00001"))
     elif isinstance(signature, (group, _chain)):
         letter = "g" if isinstance(signature, group) else "c"
-        tasks = signature["kwargs"]["tasks"] = [_signature(task) for task in signature.tasks]
+        tasks = signature["kwargs"]["tasks"] = [_own(task) for task in signature.tasks]
         for number, task in enumerate(tasks):
             yield from _leaves(task, (*place, f"{letter}{number:05}"))
     else:
         yield place, signature
 
 
-def _signature(task: Any) -> Any:
-    return maybe_signature(task, app=current_app)
+def _own(task: Any) -> Any:
+    # A copy: the caller may start a canvas again, or have the same signature in it twice.
+    return maybe_signature(task, app=current_app, clone=True)
 
 
 def _type(leaf: Signature[Any]) -> Any:
@@ -95,7 +96,7 @@ def _type(leaf: Signature[Any]) -> Any:
 
 def _member(parent: Job, place: tuple[str, ...], leaf: Signature[Any]) -> Job:
     task = _type(leaf)
-    pk = leaf.options.setdefault("task_id", str(uuid4()))
+    pk = leaf.options["task_id"] = str(uuid4())
     leaf.options.pop("owner", None)
     title = leaf.options.pop("title", "") or task.job_title(leaf.args, leaf.kwargs)
     return Job(

@@ -20,13 +20,20 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @celery.shared_task(base=TrackedTask)
-def shrug() -> None:
+def shrug(*args: object) -> None:
     pass
 
 
 @pytest.fixture
 def owner(live_redis) -> User:
     return User.objects.create(username="somebody")
+
+
+@pytest.fixture
+def eager():
+    app.conf.task_always_eager = True
+    yield
+    app.conf.task_always_eager = False
 
 
 @pytest.fixture
@@ -172,15 +179,21 @@ def test_what_follows_in_a_canvas(owner, ended, following):
     assert sorted(found) == following
 
 
-def test_a_group_that_names_no_owner_is_that_of_the_request(owner, rf):
-    app.conf.task_always_eager = True
+def test_a_group_that_names_no_owner_is_that_of_the_request(owner, rf, eager):
     request = rf.post("/")
     request.user = owner
     canvas = celery.group(shrug.s(), shrug.s())
-    try:
-        own = CurrentUser(lambda request: start_group(canvas))(request)
-        nobodys = CurrentUser(lambda request: start_group(canvas, owner=None))(request)
-    finally:
-        app.conf.task_always_eager = False
+    own = CurrentUser(lambda request: start_group(canvas))(request)
+    nobodys = CurrentUser(lambda request: start_group(canvas, owner=None))(request)
     assert (own.owner_id, nobodys.owner_id) == (owner.pk, None)
     assert {member.owner_id for member in own.members.all()} == {owner.pk}
+
+
+def test_a_canvas_may_be_started_twice_and_have_the_same_task_twice(owner, eager):
+    part = shrug.s()
+    canvas = celery.chord(celery.group([part, part, celery.chain(part, part)]), shrug.si())
+    jobs = [start_group(canvas, owner=owner) for _ in range(2)]
+    assert [(job.members_total, job.members.count()) for job in jobs] == [(5, 5)] * 2
+    for job in jobs:
+        job.refresh_from_db()
+        assert (job.state, job.members_done) == (State.SUCCEEDED, 5)
