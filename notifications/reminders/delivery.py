@@ -77,11 +77,13 @@ def mark_read(user: Any, ids: Iterable[int] | None = None) -> list[int]:
 def _insert(reminder: Reminder, pks: list[Any]) -> list[Delivery]:
     active = get_user_model()._default_manager.filter(pk__in=pks, is_active=True)
     missing = set(active.values_list("pk", flat=True)) - set(
-        reminder.deliveries.filter(user__in=pks).values_list("user_id", flat=True)
+        reminder.deliveries.filter(occurrence="", user__in=pks).values_list("user_id", flat=True)
     )
     now = timezone.now()
     return Delivery.objects.bulk_create(
-        Delivery(reminder=reminder, user_id=pk, created=now) for pk in pks if pk in missing
+        Delivery(reminder=reminder, user_id=pk, created=now, expires=reminder.expires)
+        for pk in pks
+        if pk in missing
     )
 
 

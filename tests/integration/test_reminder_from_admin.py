@@ -100,6 +100,8 @@ async def test_a_reminder_saved_in_the_admin_is_on_open_pages_within_a_second(si
             "text": "Log out\nby 22:00.",
             "level": "warning",
             "link": "/jobs/",
+            "expires": None,
+            "acknowledge": False,
         }
         assert sent.endswith("Z")
         assert event.id, "a reminder must survive a broken connection"

@@ -65,6 +65,8 @@ def test_each_recipient_gets_a_delivery_and_its_message(committed, reminder, use
             "text": "Log out\nby 22:00.",
             "level": "warning",
             "link": "/jobs/",
+            "expires": None,
+            "acknowledge": False,
         }
         assert abs(sent - delivery_.created).total_seconds() < 0.001
 
