@@ -88,7 +88,10 @@ def check_jobs(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMe
 def _check_value(name: str, value: Any, setting: Setting) -> list[CheckMessage]:
     if isinstance(setting.default, str):
         if isinstance(value, str) and value:
-            return []
+            if not setting.choices or value in setting.choices:
+                return []
+            wanted = " or ".join(map(repr, setting.choices))
+            return [Error(f"{name} should be {wanted}, not {value!r}.", id="notifications.E003")]
         return [Error(f"{name} should be a text, not {value!r}.", id="notifications.E001")]
     whole = not name.endswith("_SECONDS")
     kinds = (int,) if whole else (int, float)

@@ -21,6 +21,7 @@ class Setting:
     default: Any
     minimum: float | None = None
     maximum: float | None = None
+    choices: tuple[str, ...] = ()  # of a text
 
 
 SETTINGS: dict[str, Setting] = {
@@ -54,6 +55,13 @@ SETTINGS: dict[str, Setting] = {
     # How long a job that was cancelled may go on, to clean up, before it is ended by force.
     "JOB_CANCEL_GRACE_SECONDS": Setting(10, minimum=0, maximum=24 * 60 * 60),
     "JOB_RETENTION_DAYS": Setting(30, minimum=0),  # 0: for ever
+    # How often beat looks for reminders that are due; each is to be sent within 2 s.
+    "REMINDER_BEAT_SECONDS": Setting(0.5, minimum=0.1, maximum=60),
+    # After which silence of who sends an occurrence another takes it up.
+    "REMINDER_CLAIM_SECONDS": Setting(60, minimum=1, maximum=24 * 60 * 60),
+    # Which of the occurrences of a rule that were missed are sent.
+    "REMINDER_CATCH_UP": Setting("newest", choices=("newest", "all")),
+    "REMINDER_RETENTION_DAYS": Setting(90, minimum=0),  # 0: for ever
 }
 
 

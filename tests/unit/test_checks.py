@@ -57,6 +57,7 @@ def test_a_bound_itself_is_within(settings, name):
         ("LOG_LENGTH", True, "E002"),
         ("LOG_LENGTH", 500.5, "E002"),
         ("SWEEP_SECONDS", True, "E002"),
+        ("REMINDER_CATCH_UP", "some", "E003"),
     ],
 )
 def test_what_looks_like_a_value_and_is_none_is_refused(settings, name, value, id):
