@@ -1,22 +1,25 @@
 """
-Reminders: what a person writes for others, delivered to each of them and kept until read.
+Reminders: what a person or a task says to others, delivered to each of them and kept until read.
 
-    from notifications.reminders import deliver, mark_read
-
-The functions load on first use: Django imports this package before models may be imported.
+    from notifications.reminders import remind
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .delivery import deliver, mark_read
+    from .api import remind
+    from .delivery import deliver
+    from .reading import mark_read
 
-__all__ = ["deliver", "mark_read"]
+__all__ = ["deliver", "mark_read", "remind"]
+
+# No module here may have the name of one of these: importing it would put it in its place.
+_HOMES = {"deliver": ".delivery", "mark_read": ".reading", "remind": ".api"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from . import delivery
-
-        return getattr(delivery, name)
+    # They need models, which Django allows only after this package has been imported as an app.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

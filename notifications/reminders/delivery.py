@@ -1,32 +1,38 @@
 """
-Delivering reminders and marking them read, and telling the open pages of the people concerned.
+Delivering: rows for people, and the messages that tell them, which follow the commit.
 
-Each change is one statement over many rows, and is published after it has been committed.
+A row is unique in reminder, occurrence and person, and only whoever makes it tells of it. So each
+person has each occurrence once, however many deliver it at the same time.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 
 from ..channels import user_channel
-from ..messages import Draft
+from ..messages import Draft, encode_data
 from ..publishing import publish_many_on_commit
-from .models import EVENT, Delivery, Reminder
+from .models import EVENT, Delivery, Occurrence, Reminder
+from .reading import batches
 
-T = TypeVar("T")
+USERS_PER_QUERY: Final = 500  # SQLite may be built to take no more than 999 parameters
+BATCH_LENGTH: Final = 2000  # people in a transaction
+BATCH_BYTES: Final = 8 * 1024 * 1024  # of messages, which wait in memory for the commit
 
-READ_EVENT = "reminder-read"
 
-USERS_PER_QUERY = 500  # SQLite may be built to take no more than 999 parameters in a statement
-IDS_PER_MESSAGE = 1000  # about 10 KB; the transport refuses messages over 64 KiB
+class Superseded(Exception):
+    """The occurrence is not this run's any more: it was cancelled, or another run has taken it."""
 
 
 def deliver(reminder: Reminder, users: Iterable[Any]) -> list[Delivery]:
     """
-    Deliver ``reminder`` to those of ``users`` who are active and don't have it yet.
+    Deliver ``reminder`` at once to those of ``users`` who are active and don't have it yet.
 
     Returns the new deliveries. Each is told to its owner in one ``reminder`` message once the
     transaction commits, so saving twice, or in two processes at once, never sends twice.
@@ -41,52 +47,117 @@ def deliver(reminder: Reminder, users: Iterable[Any]) -> list[Delivery]:
         # The lock makes those who deliver this reminder at the same time queue, so each sees the
         # rows of the one before. SQLite has no row locks; there a write transaction is alone.
         Reminder.objects.select_for_update().get(pk=reminder.pk)
-        for batch in _batches(pks, USERS_PER_QUERY):
-            new += _insert(reminder, batch)
-        publish_many_on_commit(
-            Draft(user_channel(delivery.user_id), EVENT, delivery.as_event()) for delivery in new
-        )
+        for batch in batches(pks, USERS_PER_QUERY):
+            active = get_user_model()._default_manager.filter(pk__in=batch, is_active=True)
+            missing = set(_without(active, reminder.pk, "").values_list("pk", flat=True))
+            new += _insert(reminder, "", [pk for pk in batch if pk in missing])
+        _tell(new)
     return new
 
 
-def mark_read(user: Any, ids: Iterable[int] | None = None) -> list[int]:
+def deliver_occurrence(
+    occurrence: Occurrence, users: QuerySet[Any], run: UUID
+) -> Iterator[list[Delivery]]:
     """
-    Mark ``user``'s unread deliveries read, all of them or those with ``ids``.
+    Deliver ``occurrence`` to those of ``users`` who don't have it yet, a batch in a transaction.
 
-    Returns the ids that were unread until now, newest first, and tells them to the user's pages
-    in one ``reminder-read`` message (one per ``IDS_PER_MESSAGE``) once the transaction commits.
-    Ids of other users, of nothing and of what was read before change nothing. One update,
-    and one query for what it touched if it touched anything.
+    Yields what was delivered, batch by batch. Memory is bounded by ``BATCH_LENGTH`` and
+    ``BATCH_BYTES``, whatever the audience. Raises ``Superseded`` once the occurrence is not the
+    work of ``run`` any more, of which each batch makes sure before it writes.
     """
-    own = Delivery.objects.of(user)
-    if ids is not None:
-        own = own.filter(pk__in=set(ids))
-    with transaction.atomic():
-        now = timezone.now()
-        # The condition on read_at makes this a claim: of two tabs at once, one gets each row.
-        if not own.unread().update(read_at=now):
-            return []
-        read = list(own.filter(read_at=now).values_list("pk", flat=True))
-        channel = user_channel(user)
-        publish_many_on_commit(
-            Draft(channel, READ_EVENT, {"ids": batch}) for batch in _batches(read, IDS_PER_MESSAGE)
-        )
-    return read
+    length = batch_length(occurrence.reminder)
+    last = None
+    while True:
+        with transaction.atomic():
+            held = _hold(occurrence.pk, run)
+            # Anew for each batch: who was deactivated since is left out, who has it is too.
+            rest = _without(users, held.reminder_id, held.local).order_by("pk")
+            if last is not None:
+                rest = rest.filter(pk__gt=last)
+            pks = list(rest.values_list("pk", flat=True)[:length])
+            if not pks:
+                return
+            new = _insert(held.reminder, held.local, pks)
+            _tell(new)
+            transaction.on_commit(partial(_note_told, occurrence.pk, run, new[-1].pk))
+        last = pks[-1]
+        yield new
 
 
-def _insert(reminder: Reminder, pks: list[Any]) -> list[Delivery]:
-    active = get_user_model()._default_manager.filter(pk__in=pks, is_active=True)
-    missing = set(active.values_list("pk", flat=True)) - set(
-        reminder.deliveries.filter(occurrence="", user__in=pks).values_list("user_id", flat=True)
+def last_delivery(occurrence: Occurrence) -> int:
+    """Return the newest delivery's pk of the local time, whichever zone's it was; 0 for none."""
+    rows = Delivery.objects.filter(reminder=occurrence.reminder_id, occurrence=occurrence.local)
+    newest: int | None = rows.aggregate(newest=Max("pk"))["newest"]
+    return newest or 0
+
+
+def repeat_untold(occurrence: Occurrence, run: UUID) -> int:
+    """
+    Publish what an earlier run of ``occurrence`` has delivered but perhaps not told; return how
+    many.
+
+    That run was killed between a commit and its messages. They have the ids that the lost ones
+    would have had, so a page that has seen one after all shows it once.
+    """
+    repeated, told = 0, occurrence.told
+    rows = Delivery.objects.filter(reminder=occurrence.reminder_id, occurrence=occurrence.local)
+    # Who has it on an open page, or has dealt with it, was told.
+    rows = rows.filter(delivered_at=None, read_at=None).select_related("reminder").order_by("pk")
+    length = batch_length(occurrence.reminder)
+    while untold := list(rows.filter(pk__gt=told)[:length]):
+        _tell(untold)
+        told = untold[-1].pk
+        repeated += len(untold)
+        transaction.on_commit(partial(_note_told, occurrence.pk, run, told))
+    return repeated
+
+
+def batch_length(reminder: Reminder) -> int:
+    """Return how many people a batch has: fewer for a long text."""
+    size = len(encode_data(Delivery(reminder=reminder).as_event())) * 4 + 200
+    return max(50, min(BATCH_LENGTH, BATCH_BYTES // size))
+
+
+def _hold(pk: int, run: UUID) -> Occurrence:
+    """Lock the occurrence and its reminder, as long as ``run`` may go on with it."""
+    rows = Occurrence.objects.select_related("reminder").filter(pk=pk, run=run)
+    rows = rows.filter(state=Occurrence.State.SENDING).exclude(
+        reminder__state=Reminder.State.CANCELLED
     )
+    held = rows.select_for_update(of=("self", "reminder")).first()
+    if held is None:
+        raise Superseded
+    return held
+
+
+def _without(users: QuerySet[Any], reminder: int, occurrence: str) -> QuerySet[Any]:
+    """Return those of ``users`` who don't have the occurrence."""
+    theirs = Delivery.objects.filter(
+        reminder=reminder, occurrence=occurrence, user=OuterRef("pk")
+    ).order_by()
+    return users.exclude(Exists(theirs))
+
+
+def _insert(reminder: Reminder, occurrence: str, pks: list[Any]) -> list[Delivery]:
     now = timezone.now()
     return Delivery.objects.bulk_create(
-        Delivery(reminder=reminder, user_id=pk, created=now, expires=reminder.expires)
+        Delivery(
+            reminder=reminder,
+            occurrence=occurrence,
+            user_id=pk,
+            created=now,
+            expires=reminder.expires,
+        )
         for pk in pks
-        if pk in missing
     )
 
 
-def _batches(items: list[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _tell(deliveries: list[Delivery]) -> None:
+    publish_many_on_commit(
+        Draft(user_channel(delivery.user_id), EVENT, delivery.as_event()) for delivery in deliveries
+    )
+
+
+def _note_told(occurrence: int, run: UUID, last: int) -> None:
+    # Where Redis is away the messages count as told too: their channels are owed a reset.
+    Occurrence.objects.filter(pk=occurrence, run=run).update(told=last)

@@ -7,7 +7,6 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from notifications import reminders, storage
 from notifications.channels import user_channel
@@ -145,75 +144,3 @@ def test_redis_away_keeps_the_delivery(committed, reminder, user, live_redis):
     live_redis.kill()
     assert len(send(committed, reminder, user)) == 1
     assert Delivery.objects.filter(user=user).exists()
-
-
-def test_marking_one_read_leaves_the_others_and_says_which(committed, user):
-    first, second = (
-        send(committed, Reminder.objects.create(title=title), user)[0] for title in "ab"
-    )
-    before = timezone.now()
-    with committed():
-        assert reminders.mark_read(user, [first.pk]) == [first.pk]
-        assert len(said(user)) == 2
-    assert said(user)[2:] == [("reminder-read", {"ids": [first.pk]})]
-    first.refresh_from_db()
-    second.refresh_from_db()
-    assert before <= first.read_at <= timezone.now()
-    assert second.read_at is None
-
-
-def test_marking_all_read_is_one_message_with_the_newest_first(committed, user):
-    pks = [send(committed, Reminder.objects.create(title=title), user)[0].pk for title in "abc"]
-    with committed():
-        reminders.mark_read(user)
-    assert said(user)[3:] == [("reminder-read", {"ids": pks[::-1]})]
-    assert not Delivery.objects.unread().exists()
-
-
-def test_marking_read_again_changes_and_says_nothing(committed, reminder, user):
-    [new] = send(committed, reminder, user)
-    with committed():
-        reminders.mark_read(user)
-    new.refresh_from_db()
-    with committed():
-        assert reminders.mark_read(user) == reminders.mark_read(user, [new.pk]) == []
-    assert Delivery.objects.get().read_at == new.read_at
-    assert len(said(user)) == 2
-
-
-def test_nobody_marks_what_is_not_their_own(committed, reminder, user, friend):
-    send(committed, reminder, user, friend)
-    others = Delivery.objects.get(user=friend)
-    with committed():
-        assert reminders.mark_read(user, [others.pk, 999]) == []
-    others.refresh_from_db()
-    assert others.read_at is None
-    assert len(said(user)) == len(said(friend)) == 1
-
-
-def test_no_ids_are_not_all_ids(committed, reminder, user):
-    send(committed, reminder, user)
-    with committed():
-        assert reminders.mark_read(user, []) == []
-    assert Delivery.objects.unread().count() == 1
-
-
-def test_marking_read_is_one_update_however_many(committed, user, django_assert_num_queries):
-    for title in "abcdefgh":
-        send(committed, Reminder.objects.create(title=title), user)
-    # A savepoint around the update and the query for what it touched.
-    with django_assert_num_queries(4) as queries, committed():
-        assert len(reminders.mark_read(user)) == 8
-    assert sum(query["sql"].startswith("UPDATE") for query in queries) == 1
-
-
-def test_a_long_absence_is_told_in_messages_that_fit(committed, user, monkeypatch):
-    monkeypatch.setattr(delivery, "IDS_PER_MESSAGE", 2)
-    for title in "abc":
-        send(committed, Reminder.objects.create(title=title), user)
-    with committed():
-        read = reminders.mark_read(user)
-    assert [data["ids"] for type, data in said(user) if type == "reminder-read"] == [
-        read[:2],
-        read[2:],
-    ]

@@ -1,10 +1,12 @@
+from typing import Any
+
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
 
-def note_what_was_sent(apps, schema_editor):
+def note_what_was_sent(apps: Any, schema_editor: Any) -> None:
     """Until now a reminder was sent by saving it: whatever has a delivery was sent."""
     reminders = apps.get_model("reminders", "Reminder").objects.using(
         schema_editor.connection.alias

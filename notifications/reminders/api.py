@@ -1,0 +1,179 @@
+"""
+Reminding people from code: a task, a view, a shell.
+
+    remind(project.members.all(), "The import is through", link="/jobs/", idempotency_key=job_id)
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from . import recurrence, report, schedule, sending
+from .models import Reminder
+
+USERS_PER_QUERY: Final = 500  # SQLite may be built to take no more than 999 parameters
+GRACE: Final = timedelta(minutes=1)  # a moment that was computed a little while ago is not past
+
+
+def remind(
+    users: Any,
+    title: str,
+    text: str = "",
+    *,
+    level: str = Reminder.Level.INFO,
+    link: str = "",
+    at: datetime | None = None,
+    zone: str | None = None,
+    rule: str = "",
+    expires: datetime | None = None,
+    acknowledge: bool = False,
+    idempotency_key: Any = None,
+    by: Any = None,
+) -> Reminder:
+    """
+    Remind ``users`` of something, now or at a time; return the reminder.
+
+    ``users`` is a user, or any number of users or primary keys; those who are not active when it
+    is sent, and those who are gone, get nothing. Nobody is no error.
+
+    ``at`` with a time zone is that moment. Without one it is a time on the clocks of ``zone``, or
+    on each reader's own where no zone is given. ``rule`` is an iCalendar RRULE; the first time is
+    ``at``, and for an ``at`` with a time zone ``zone`` says on which clocks it repeats (else UTC).
+    Times are whole minutes.
+
+    In a transaction nothing is told before it commits, and nothing has happened if it rolls back.
+    ``idempotency_key`` (a text, up to 200 characters) makes sure of one: a second call with it
+    returns the first one's reminder and sends nothing, also in another process at the same time.
+
+    Raises ``ValidationError`` for a field that can't be, a time in the past among them.
+    """
+    reminder = Reminder(
+        title=title,
+        text=text,
+        level=level,
+        link=link,
+        rule=rule,
+        expires=expires,
+        acknowledge=acknowledge,
+        created_by=by,
+    )
+    if at is not None:
+        reminder.local_at, reminder.zone = _local(at, zone)
+    elif rule:
+        raise ValidationError({"at": _("What repeats needs the time at which it begins.")})
+    elif zone is not None:
+        reminder.zone = _checked("zone", recurrence.check_zone, zone)
+    key = None if idempotency_key is None else str(idempotency_key)
+    if key is not None:
+        reminder.idempotency_key = key
+    reminder.clean_fields()
+    reminder.clean()
+    with transaction.atomic():
+        if key is None:
+            reminder.save()
+        else:
+            # The unique key decides who of two at the same time makes it; the other one waits for
+            # the first one's commit, and finds that.
+            fields = {
+                field.attname: getattr(reminder, field.attname)
+                for field in Reminder._meta.concrete_fields
+                if not field.primary_key and field.attname != "idempotency_key"
+            }
+            reminder, made = Reminder.objects.get_or_create(idempotency_key=key, defaults=fields)
+            if not made:
+                return reminder
+        _address(reminder, users)
+        if at is None:
+            sending.send_now(reminder, by)
+        else:
+            reminder.state = Reminder.State.SCHEDULED
+            reminder.save(update_fields=["state"])
+            _checked("rule" if rule else "at", schedule.plan, reminder)
+    reminder.refresh_from_db()
+    return reminder
+
+
+def send_test(reminder: Reminder, by: Any) -> Reminder:
+    """Send ``by`` alone what people would get of ``reminder``, which may be unsaved."""
+    title = _("Test: %(title)s") % {"title": reminder.title}
+    return remind([by], title[:200], **_content(reminder), by=by)
+
+
+def remind_again(reminder: Reminder, by: Any) -> Reminder:
+    """Send ``reminder`` once more, as a new one, to those who have not acknowledged it."""
+    people = report.not_acknowledged(reminder)
+    return remind(people, reminder.title, **_content(reminder), by=by)
+
+
+def _content(reminder: Reminder) -> dict[str, Any]:
+    names = ("text", "level", "link", "expires", "acknowledge")
+    return {name: getattr(reminder, name) for name in names}
+
+
+def _local(at: datetime, zone: str | None) -> tuple[str, str]:
+    """Return ``at`` as a time on somebody's clocks, and whose. Refuses the past."""
+    name = "" if zone is None else _checked("zone", recurrence.check_zone, zone)
+    now = timezone.now()
+    if timezone.is_aware(at):
+        due = at
+        # To the minute, and rather some seconds late than early.
+        moment = at.replace(second=0, microsecond=0)
+        if moment < at:
+            moment += timedelta(minutes=1)
+        name = name or "UTC"
+        at = recurrence.to_local(moment, name)
+        if recurrence.to_utc(at, name) != moment:  # the second of two that look the same there
+            at, name = recurrence.to_local(moment, "UTC"), "UTC"
+    elif name:
+        due = _checked("at", recurrence.to_utc, at, name)
+    else:
+        due = at.replace(tzinfo=UTC) + timedelta(hours=12)  # where clocks are behind all others
+    if due < now - GRACE:
+        raise ValidationError({"at": _("This time has passed. Leave it out to send at once.")})
+    return recurrence.to_text(at.replace(second=0, microsecond=0)), name
+
+
+def _checked(field: str, check: Any, *args: Any) -> Any:
+    """Call ``check``; the sentence of what it refuses becomes the field's error."""
+    try:
+        return check(*args)
+    except ValidationError:
+        raise
+    except ValueError as error:
+        # By no field of its own: "at" is two of them.
+        raise ValidationError({field: str(error)}) from error
+
+
+def _address(reminder: Reminder, users: Any) -> None:
+    """Keep who is addressed, those who exist, a batch at a time."""
+    through = Reminder.users.through
+    column = Reminder.users.field.m2m_reverse_name()
+    found = get_user_model()._default_manager.order_by()
+    for batch in _batches(_keys(users)):
+        pks = found.filter(pk__in=batch).values_list("pk", flat=True)
+        through._default_manager.bulk_create(
+            (through(**{"reminder_id": reminder.pk, column: pk}) for pk in pks),
+            ignore_conflicts=True,
+        )
+
+
+def _keys(users: Any) -> Iterable[Any]:
+    if isinstance(users, get_user_model()):
+        return [users.pk]
+    if isinstance(users, QuerySet):
+        return users.order_by().values_list("pk", flat=True).iterator()
+    return (getattr(user, "pk", user) for user in users)
+
+
+def _batches(keys: Iterable[Any]) -> Iterable[list[Any]]:
+    rest = (key for key in keys if key is not None)  # an anonymous or unsaved user has none
+    while batch := list(islice(rest, USERS_PER_QUERY)):
+        yield batch
