@@ -1,0 +1,246 @@
+"""
+The schedule: beat sends what is due, and lays out what comes next.
+
+An occurrence is a row: a reminder, a local time, the zone in which it is due. There is one for the
+next time of each zone, so what is due is one query over an index, whatever the rule.
+
+Several beats may run: each claims the rows that it sends. What they decide depends on rows and
+not on what time it was a moment ago, so a clock may go back: what was sent stays sent.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import InterfaceError, transaction
+from django.db import OperationalError as DatabaseAway
+from django.db.models import Exists, F, Max, Min, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from kombu.exceptions import OperationalError as BrokerAway
+
+from ..conf import conf
+from . import claims, recurrence, sending, zones
+from .audience import audience
+from .models import Occurrence, Reminder
+
+logger = logging.getLogger(__name__)
+
+State = Occurrence.State
+
+LOOK_LENGTH: Final = 100  # due occurrences that are fetched at once
+CATCH_UP_LENGTH: Final = 100  # missed occurrences of a zone that are laid out at once
+
+# A first occurrence may have passed by this much while its reminder was being saved.
+GRACE: Final = timedelta(minutes=1)
+DAY: Final = timedelta(days=1)
+MOST_IN_TWO_DAYS: Final = 2 * 24 * 60 // recurrence.GAP_MIN_MINUTES + 2
+
+
+# --- For those who write reminders ----------------------------------------------------------------
+
+
+def plan(reminder: Reminder) -> None:
+    """
+    Lay out when ``reminder``, which is scheduled, is due; what was laid out before is dropped.
+
+    For the transaction that saves it, after its audience. A time that has passed is due at once; of
+    a rule only what is to come counts. Raises ``InvalidTime``, ``InvalidZone`` and ``InvalidRule``,
+    the last also for a rule of which nothing is to come.
+    """
+    with transaction.atomic():
+        Occurrence.objects.filter(reminder=reminder, state=State.DUE).delete()
+        lay_out(reminder, timezone.now(), anew=True)
+        if not Occurrence.objects.filter(reminder=reminder, state__in=claims.PENDING).exists():
+            raise recurrence.InvalidRule(_("Nothing of this reminder is to come any more."))
+
+
+def cancel(reminder: Reminder) -> bool:
+    """Cancel what of ``reminder`` is not being sent yet; return whether there was a need to."""
+    states = (Reminder.State.DRAFT, *claims.ACTIVE)
+    with transaction.atomic():
+        rows = Reminder.objects.filter(pk=reminder.pk, state__in=states)
+        if not rows.update(state=Reminder.State.CANCELLED, version=F("version") + 1):
+            return False
+        Occurrence.objects.filter(reminder=reminder, state=State.DUE).delete()
+    return True
+
+
+def next_due(reminder: Reminder) -> datetime | None:
+    """Return the moment at which ``reminder`` is due next, for the first of its readers."""
+    rows = Occurrence.objects.filter(reminder=reminder, state=State.DUE)
+    moment: datetime | None = rows.aggregate(due=Min("due"))["due"]
+    return moment
+
+
+# --- For beat -------------------------------------------------------------------------------------
+
+
+def send_due(now: datetime) -> int:
+    """
+    Begin to send what is due, the oldest first; return how many occurrences were looked after.
+
+    One that can't be sent is logged and tried again in ``claims.RETRY_SECONDS``.
+    """
+    due = Occurrence.objects.filter(claims.free(now), reminder__state__in=claims.ACTIVE)
+    rows = list(due.select_related("reminder").order_by("due", "pk")[:LOOK_LENGTH])
+    return sum(_send(occurrence, now) for occurrence in rows)
+
+
+def look_over(now: datetime) -> None:
+    """
+    Lay out again what has changed since: zones that are new among readers, and what was forgotten.
+
+    A reminder of which nothing is to come is sent.
+    """
+    pending = Occurrence.objects.filter(reminder=OuterRef("pk"), state__in=claims.PENDING)
+    idle = ~Exists(pending)
+    scheduled = Reminder.objects.filter(state__in=claims.ACTIVE).exclude(local_at="")
+    for reminder in scheduled.filter(idle | Q(zone="")).iterator():
+        try:
+            lay_out(reminder, now)
+        except ValueError as error:  # written past the forms
+            logger.error("Reminder %s can't be scheduled: %s", reminder.pk, error)
+        else:
+            claims.settle(reminder.pk)
+
+
+def lay_out(reminder: Reminder, now: datetime, *, anew: bool = False) -> None:
+    """
+    Make a row for the next occurrence in each zone, and for missed ones as ``_missed`` has it.
+
+    Rows that are there already stay as they are. ``anew``: nothing counts as missed.
+    """
+    start = recurrence.parse_local(reminder.local_at)
+    rule = recurrence.parse_rule(reminder.rule) if reminder.rule else None
+    names = {recurrence.check_zone(reminder.zone)} if reminder.zone else _zones_of(reminder)
+    known = Occurrence.objects.filter(reminder=reminder).order_by().values("zone")
+    ahead = Q(state=State.DUE, due__gt=now)
+    newest = {
+        row["zone"]: (row["newest"], row["next"])
+        for row in known.annotate(newest=Max("local"), next=Max("due", filter=ahead))
+    }
+    wanted: list[Occurrence] = []
+    for zone in sorted(names):
+        last, next_due = newest.get(zone, (None, None))
+        if rule is None:
+            times: Iterable[datetime] = [start]
+        elif next_due is not None:
+            continue
+        elif last is None or anew:
+            times = _to_come(rule, start, last, zone, now)
+        else:
+            times = _missed_and_next(rule, start, recurrence.parse_local(last), zone, now)
+        wanted += (_row(reminder, local, zone) for local in times)
+    if reminder.expires is not None:
+        wanted = [row for row in wanted if row.due < reminder.expires]
+    Occurrence.objects.bulk_create(wanted, ignore_conflicts=True)
+
+
+# --- One occurrence -------------------------------------------------------------------------------
+
+
+def _send(occurrence: Occurrence, now: datetime) -> bool:
+    """Send it, unless somebody else does; return whether it was this one's to do."""
+    try:
+        if not _take(occurrence, now):
+            return False
+        if _is_superseded(occurrence, now):
+            _skip(occurrence)
+        else:
+            sending.start(occurrence.reminder_id, occurrence.local, occurrence.zone)
+    except (DatabaseAway, InterfaceError):
+        raise  # nothing else could be sent either
+    except Exception as error:
+        expected = isinstance(error, BrokerAway)
+        logger.error("%s could not be sent: %s", occurrence, error, exc_info=not expected)
+        claims.postpone(occurrence, now)
+        return False
+    return True
+
+
+def _take(occurrence: Occurrence, now: datetime) -> bool:
+    """Claim the occurrence, and lay out the next; in one step, so that a rule never breaks off."""
+    reminder = occurrence.reminder
+    with transaction.atomic():
+        if not claims.claim(occurrence, now):
+            return False
+        if reminder.rule or not reminder.zone:
+            _lay_out_or_log(reminder, now)
+    return True
+
+
+def _lay_out_or_log(reminder: Reminder, now: datetime) -> None:
+    if not reminder.local_at:  # sent at once
+        return
+    try:
+        lay_out(reminder, now)
+    except ValueError as error:  # a zone that is gone; what is due is due all the same
+        logger.error("What comes next of reminder %s is not known: %s", reminder.pk, error)
+
+
+def _is_superseded(occurrence: Occurrence, now: datetime) -> bool:
+    """Whether it was missed: nobody has begun it, and a newer one of its zone has come since."""
+    begun = occurrence.state == State.SENDING
+    if begun or not occurrence.reminder.rule or conf.reminder_catch_up == "all":
+        return False
+    newer = Occurrence.objects.filter(
+        reminder=occurrence.reminder_id, zone=occurrence.zone, local__gt=occurrence.local
+    )
+    return newer.filter(due__lte=now).exists()
+
+
+def _skip(occurrence: Occurrence) -> None:
+    Occurrence.objects.filter(pk=occurrence.pk).update(state=State.SKIPPED, claimed_until=None)
+    claims.settle(occurrence.reminder_id)
+
+
+# --- Which times ----------------------------------------------------------------------------------
+
+
+def _zones_of(reminder: Reminder) -> set[str]:
+    return zones.of_audience(audience(reminder))
+
+
+def _to_come(
+    rule: recurrence.Rule, start: datetime, last: str | None, zone: str, now: datetime
+) -> list[datetime]:
+    """The next occurrence, of a zone that is new or a rule that has changed."""
+    # Local times and moments differ by a jump of the clock, which is never more than a day.
+    after = recurrence.to_local(now, zone) - DAY
+    for local in recurrence.occurrences(rule, start, after, MOST_IN_TWO_DAYS):
+        is_new = last is None or recurrence.to_text(local) > last
+        if is_new and recurrence.to_utc(local, zone) > now - GRACE:
+            return [local]
+    return []
+
+
+def _missed_and_next(
+    rule: recurrence.Rule, start: datetime, last: datetime, zone: str, now: datetime
+) -> list[datetime]:
+    """
+    What of the rule was missed since its ``last`` occurrence, and its next one.
+
+    Missed ones are laid out as ``REMINDER_CATCH_UP`` says: only the newest, or all of them.
+    """
+    found: list[datetime] = []
+    for limit in (2, recurrence.COUNT_MAX):  # most often nothing was missed
+        found = recurrence.occurrences(rule, start, last, limit)
+        if len(found) < limit or recurrence.to_utc(found[-1], zone) > now:
+            break
+    missed = [local for local in found if recurrence.to_utc(local, zone) <= now]
+    following = found[len(missed) :][:1]
+    if conf.reminder_catch_up == "all":
+        return missed[:CATCH_UP_LENGTH] or following
+    return missed[-1:] + following
+
+
+def _row(reminder: Reminder, local: datetime, zone: str) -> Occurrence:
+    return Occurrence(
+        reminder=reminder,
+        local=recurrence.to_text(local),
+        zone=zone,
+        due=recurrence.to_utc(local, zone),
+        state=State.DUE,
+    )
