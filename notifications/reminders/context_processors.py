@@ -5,35 +5,68 @@ from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 
-from .models import Delivery
+from .models import Delivery, Reminder
+from .preferences import preference_of
 
 UNREAD_IDS_MAX = 100
 
 
 def unread(request: HttpRequest) -> dict[str, Callable[[], Any]]:
     """
-    Offer ``unread_ids`` (of the newest ``UNREAD_IDS_MAX``) and ``unread_count`` to templates.
+    Offer ``unread_ids`` (of the newest ``UNREAD_IDS_MAX``) and ``unread_count`` to templates, and
+    for browser notifications ``notify_levels`` and ``quiet_hours`` ("22:00-07:00", or "").
 
-    Both are functions, which templates call when they meet them: a page that uses neither makes
-    no query and does not even load its user. One query serves both, and a second where there are
-    more unread than ids. Anonymous: none and 0, without a query.
+    All are functions, which templates call when they meet them: a page that uses none makes no
+    query and does not even load its user. One query serves the first two, and a second where there
+    are more unread than ids; another one the rest. Anonymous: nothing and 0, without a query.
+    What is snoozed or has expired does not count.
     """
 
     @cache
     def unread_ids() -> list[int]:
-        return list(_of_user(request).values_list("pk", flat=True)[:UNREAD_IDS_MAX])
+        return list(_unread(request).values_list("pk", flat=True)[:UNREAD_IDS_MAX])
 
     @cache
     def unread_count() -> int:
         known = len(unread_ids())
-        return known if known < UNREAD_IDS_MAX else _of_user(request).count()
+        return known if known < UNREAD_IDS_MAX else _unread(request).count()
 
-    return {"unread_ids": unread_ids, "unread_count": unread_count}
+    @cache
+    def preference() -> Any:
+        return preference_of(request.user) if _is_known(request) else None
+
+    def notify_levels() -> list[str]:
+        chosen = preference()
+        levels: list[str] = Reminder.Level.values
+        return levels[levels.index(chosen.notify_from_level) :] if _level(chosen) else []
+
+    def quiet_hours() -> str:
+        chosen = preference()
+        if chosen is None or chosen.quiet_from is None or chosen.quiet_to is None:
+            return ""
+        return f"{chosen.quiet_from:%H:%M}-{chosen.quiet_to:%H:%M}"
+
+    return {
+        "unread_ids": unread_ids,
+        "unread_count": unread_count,
+        "notify_levels": notify_levels,
+        "quiet_hours": quiet_hours,
+    }
 
 
-def _of_user(request: HttpRequest) -> Any:
-    user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
+def _unread(request: HttpRequest) -> Any:
+    if not _is_known(request):
         return Delivery.objects.none()
-    return Delivery.objects.of(user).unread()
+    return Delivery.objects.of(request.user).unread().visible(timezone.now())
+
+
+def _is_known(request: HttpRequest) -> bool:
+    user = getattr(request, "user", None)
+    return user is not None and user.is_authenticated
+
+
+def _level(preference: Any) -> str:
+    level: str = getattr(preference, "notify_from_level", "")
+    return level if level in Reminder.Level.values else ""

@@ -40,11 +40,6 @@ customElements.define("job-progress", class extends HTMLElement {
   #calm = 0;
 
   connectedCallback() {
-    const ask = this.querySelector("[data-notify]");
-    if (ask) {
-      ask.hidden = globalThis.Notification?.permission !== "default";
-      ask.onclick = async () => { await Notification.requestPermission(); ask.hidden = true; };
-    }
     this.#tell();
   }
 
@@ -115,6 +110,15 @@ function step({ title, state, fraction }) {
   item.textContent = title;
   return item;
 }
+
+// Asks for permission where that has not been answered; the reminders' settings have one too.
+customElements.define("may-notify", class extends HTMLElement {
+  connectedCallback() {
+    this.dataset.state = globalThis.Notification?.permission;
+    this.hidden = this.dataset.state !== "default";
+    this.onclick = async () => { await Notification.requestPermission(); this.connectedCallback(); };
+  }
+});
 
 const asked = new Set();
 
