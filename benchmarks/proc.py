@@ -24,6 +24,14 @@ def memory_bytes(pid: int) -> int:
     raise LookupError(f"no Pss for process {pid}")
 
 
+def peak_memory_bytes(pid: int) -> int:
+    """Return the most memory that the process ever had at once (VmHWM)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(f"no VmHWM for process {pid}")
+
+
 def threads(pid: int) -> int:
     """Return the number of the process's OS threads."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))

@@ -28,6 +28,7 @@ class Sizes:
     track_calls: int = 1_000_000
     track_calls_slow: int = 2000
     track_seconds: float = 3.0
+    reminder_users: int = 100_000
     replay_clients: int = 1000
     replay_clients_slow: int = 100
     replay_messages: int = 500
@@ -44,6 +45,7 @@ QUICK = Sizes(
     track_items=1_000_000,
     track_calls=200_000,
     track_calls_slow=500,
+    reminder_users=2000,
     replay_clients=200,
     replay_clients_slow=20,
 )

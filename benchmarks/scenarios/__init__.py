@@ -6,6 +6,7 @@ from benchmarks.bench import Bench
 from benchmarks.scenarios.capacity import client, idle, many
 from benchmarks.scenarios.delivery import burst, flood, single, steady
 from benchmarks.scenarios.publishing import publish
+from benchmarks.scenarios.reminders import reminders
 from benchmarks.scenarios.replay import replay
 from benchmarks.scenarios.tracking import tracking
 
@@ -19,5 +20,6 @@ SCENARIOS: dict[str, Callable[[Bench], None]] = {
     "many": many,
     "publish": publish,
     "tracking": tracking,
+    "reminders": reminders,
     "replay": replay,
 }

@@ -65,14 +65,19 @@ def remind(
         acknowledge=acknowledge,
         created_by=by,
     )
+    due = timezone.now()
     if at is not None:
-        reminder.local_at, reminder.zone = _local(at, zone)
+        reminder.local_at, reminder.zone, due = _local(at, zone)
     elif rule:
         raise ValidationError({"at": _("What repeats needs the time at which it begins.")})
     elif zone is not None:
         reminder.zone = _checked("zone", recurrence.check_zone, zone)
+    if expires is not None and expires <= due:
+        raise ValidationError({"expires": _("It would have expired before anybody reads it.")})
     key = None if idempotency_key is None else str(idempotency_key)
     if key is not None:
+        if not key:
+            raise ValidationError({"idempotency_key": _("An empty key is none: leave it out.")})
         reminder.idempotency_key = key
     reminder.clean_fields()
     reminder.clean()
@@ -118,10 +123,11 @@ def _content(reminder: Reminder) -> dict[str, Any]:
     return {name: getattr(reminder, name) for name in names}
 
 
-def _local(at: datetime, zone: str | None) -> tuple[str, str]:
-    """Return ``at`` as a time on somebody's clocks, and whose. Refuses the past."""
+def _local(at: datetime, zone: str | None) -> tuple[str, str, datetime]:
+    """Return ``at`` as a time on somebody's clocks, whose, and its first moment; refuse the past."""
     name = "" if zone is None else _checked("zone", recurrence.check_zone, zone)
     now = timezone.now()
+    last: datetime | None = None
     if timezone.is_aware(at):
         due = at
         # To the minute, and rather some seconds late than early.
@@ -135,10 +141,12 @@ def _local(at: datetime, zone: str | None) -> tuple[str, str]:
     elif name:
         due = _checked("at", recurrence.to_utc, at, name)
     else:
-        due = at.replace(tzinfo=UTC) + timedelta(hours=12)  # where clocks are behind all others
-    if due < now - GRACE:
+        # From where clocks are ahead of all others to where they are behind them.
+        due = at.replace(tzinfo=UTC) - timedelta(hours=14)
+        last = due + timedelta(hours=26)
+    if (last or due) < now - GRACE:
         raise ValidationError({"at": _("This time has passed. Leave it out to send at once.")})
-    return recurrence.to_text(at.replace(second=0, microsecond=0)), name
+    return recurrence.to_text(at.replace(second=0, microsecond=0)), name, due
 
 
 def _checked(field: str, check: Any, *args: Any) -> Any:

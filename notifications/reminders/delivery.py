@@ -6,6 +6,7 @@ person has each occurrence once, however many deliver it at the same time.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +17,7 @@ from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 
 from ..channels import user_channel
+from ..conf import conf
 from ..messages import Draft, encode_data
 from ..publishing import publish_many_on_commit
 from .models import EVENT, Delivery, Occurrence, Reminder
@@ -23,7 +25,7 @@ from .reading import batches
 
 USERS_PER_QUERY: Final = 500  # SQLite may be built to take no more than 999 parameters
 BATCH_LENGTH: Final = 2000  # people in a transaction
-BATCH_BYTES: Final = 8 * 1024 * 1024  # of messages, which wait in memory for the commit
+BATCH_BYTES: Final = 16 * 1024 * 1024  # of messages, which wait in memory for the commit
 
 
 class Superseded(Exception):
@@ -159,5 +161,8 @@ def _tell(deliveries: list[Delivery]) -> None:
 
 
 def _note_told(occurrence: int, run: UUID, last: int) -> None:
+    """Take down how far ``run`` is, and keep its claim."""
     # Where Redis is away the messages count as told too: their channels are owed a reset.
-    Occurrence.objects.filter(pk=occurrence, run=run).update(told=last)
+    until = timezone.now() + timedelta(seconds=conf.reminder_claim_seconds)
+    mine = Occurrence.objects.filter(pk=occurrence, run=run, state=Occurrence.State.SENDING)
+    mine.update(told=last, claimed_until=until)

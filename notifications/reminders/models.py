@@ -178,7 +178,14 @@ class Reminder(models.Model):
         return self.title
 
     def clean(self) -> None:
-        """Refuse a reminder that would not fit into one message of the transport."""
+        """Refuse what a database or a message of the transport can't hold."""
+        for name in ("title", "text"):
+            text = getattr(self, name)
+            # PostgreSQL keeps no NUL; half a surrogate pair is no UTF-8.
+            if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValidationError(
+                    {name: _("There is a character in this that is no text.")}, code="no_text"
+                )
         try:
             check_message(EVENT, encode_data(Delivery(reminder=self).as_event()))
         except MessageTooLarge as error:

@@ -171,13 +171,12 @@ def _batches(occurrence: Occurrence) -> Iterator[int]:
         return
     told = last_delivery(occurrence)  # before this run, and so none of its own
     if not rows.filter(run=None).update(run=run, told=told, state=State.SENDING):
-        occurrence.refresh_from_db(fields=["told"])
         if not rows.update(run=run, state=State.SENDING):
             raise Superseded
+        occurrence.refresh_from_db(fields=["told"])
         repeat_untold(occurrence, run)
     try:
         for batch in deliver_occurrence(occurrence, addressed(occurrence), run):
-            claims.renew(*key)
             report.changed([reminder.pk])
             yield len(batch)
     except InvalidMessage:  # as it never will be valid: a text written past the forms

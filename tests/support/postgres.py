@@ -15,7 +15,8 @@ import psycopg
 from tests.support.processes import Process, environment
 from tests.support.waiting import wait_until
 
-# Nothing of it must survive a power cut.
+# What survives a power cut; of the tests' own data nothing must.
+DURABLE = ("shared_buffers=128MB",)
 QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB")
 
 
@@ -24,7 +25,7 @@ class PostgresCluster:
     makes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         self._options: dict[str, Any] = {}
         self.directory = Path(tempfile.mkdtemp(prefix="carillon-pg-"))
         if os.geteuid() == 0:
@@ -43,7 +44,7 @@ class PostgresCluster:
         )
         assert done.returncode == 0, done.stderr
         command = [str(programs / "postgres"), "-D", str(data), "-k", str(self.directory)]
-        for setting in ("listen_addresses=", *QUICK):
+        for setting in ("listen_addresses=", *(DURABLE if durable else QUICK)):
             command += ["-c", setting]
         log = self.directory / "log"
         self._process = Process(
