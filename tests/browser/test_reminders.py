@@ -2,7 +2,9 @@
 
 import re
 import time
+from typing import Any
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.browser import (
@@ -14,6 +16,7 @@ from tests.support.browser import (
     wait_for_connection,
 )
 from tests.support.site import Site
+from tests.support.waiting import wait_until
 
 KEEP_WHEN_TOASTS_CAME = """
 window.toasts = [];
@@ -23,6 +26,40 @@ new MutationObserver((changes) => {
   }
 }).observe(document, { subtree: true, childList: true });
 """
+
+
+# Keeps what the browser was asked to notify of. Somebody looks at each tab until `window.away`.
+KEEP_NOTIFICATIONS = """
+window.told = [];
+window.Notification = class extends Notification {
+  constructor(title, options) {
+    super(title, options);
+    window.told.push([title, options.body, options.tag]);
+  }
+};
+document.hasFocus = () => !window.away;
+"""
+
+IMPORTS = """
+from datetime import timedelta
+from django.contrib.auth.models import User
+from django.utils import timezone
+from notifications.reminders import reading, remind
+from notifications.reminders.models import Delivery
+"""
+GIVE = """
+reminder = remind(User.objects.get(username={name!r}), {title!r}, **{values!r})
+print(reminder.deliveries.get().pk)
+"""
+TIME_PASSES = """
+Delivery.objects.filter(pk={pk}).update({field}=timezone.now() - timedelta(seconds=1))
+reading.{event}(timezone.now())
+"""
+
+
+def give(site: Site, name: str, title: str, **values: Any) -> int:
+    """Remind somebody of something now; return the id of the delivery."""
+    return int(site.shell(IMPORTS + GIVE.format(name=name, title=title, values=values)))
 
 
 def badge(page: Page) -> Locator:
@@ -127,7 +164,8 @@ def test_the_focus_stays_on_a_reminder_whose_button_goes(site: Site, open_window
     second.get_by_role("button").focus()
     page.keyboard.press("Enter")
     expect(second).to_have_attribute("data-state", "read")
-    expect(second.locator("form")).to_have_count(0)  # the snapshot is there
+    # The snapshot is there.
+    expect(second.get_by_role("button", name="Mark as unread")).to_be_visible()
     expect(second).to_be_focused()
 
 
@@ -162,3 +200,264 @@ def test_unread_ones_can_be_shown_alone(site: Site, open_window: OpenWindow):
     button_of(page, "Second").click()
     expect(page.get_by_text("All read")).to_be_visible()
     assert is_same(page)
+
+
+def item(page: Page, title: str) -> Locator:
+    return reminders(page).filter(has_text=title)
+
+
+def press(page: Page, title: str, button: str) -> None:
+    item(page, title).get_by_role("button", name=button, exact=False).click()
+
+
+def snooze(page: Page, title: str, button: str) -> None:
+    item(page, title).locator("summary").click()
+    press(page, title, button)
+
+
+class TestEachActionIsSeenAtOnceOnOtherDevices:
+    @pytest.fixture
+    def pages(self, site: Site, open_window: OpenWindow) -> tuple[Page, Page, Page]:
+        """The inbox twice, on two devices, and another page; with one reminder."""
+        name = site.new_user()
+        self.pk = give(site, name, "Backup", acknowledge=True)
+        here, there = open_window(site.login(name)), open_window(site.fresh_login(name))
+        tabs = here.live_tab("/reminders/"), there.live_tab("/reminders/"), there.live_tab("/")
+        for page in tabs:
+            expect(badge(page)).to_have_text("1 unread")
+            mark(page)
+        return tabs
+
+    def seen(self, pages: tuple[Page, Page, Page], state: str) -> None:
+        for page in pages[:2]:
+            expect(item(page, "Backup")).to_have_attribute("data-state", state)
+        for page in pages:
+            if state == "unread":
+                expect(badge(page)).to_have_text("1 unread")
+            else:
+                expect(badge(page)).to_be_hidden()
+            assert is_same(page)
+
+    def test_reading_and_making_unread(self, pages):
+        press(pages[0], "Backup", "Mark as read")
+        self.seen(pages, "read")
+        press(pages[1], "Backup", "Mark as unread")
+        self.seen(pages, "unread")
+
+    def test_acknowledging(self, pages):
+        press(pages[0], "Backup", "Acknowledge")
+        self.seen(pages, "acknowledged")
+        for page in pages[:2]:
+            expect(item(page, "Backup")).to_contain_text("Acknowledged")
+            expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
+
+    def test_snoozing_and_bringing_back(self, pages):
+        snooze(pages[0], "Backup", "For an hour")
+        self.seen(pages, "snoozed")
+        expect(item(pages[1], "Backup")).to_contain_text("Snoozed until")
+        pages[0].get_by_role("link", name="Snoozed").click()
+        expect(item(pages[0], "Backup")).to_be_visible()
+        mark(pages[0])
+        press(pages[1], "Backup", "Bring back now")
+        for page in pages:
+            expect(badge(page)).to_have_text("1 unread")
+        expect(pages[0].get_by_text("Nothing is snoozed")).to_be_visible()
+
+    def test_what_was_snoozed_comes_again(self, site: Site, pages):
+        snooze(pages[0], "Backup", "Tomorrow morning")
+        self.seen(pages, "snoozed")
+        for page in pages:
+            expect(toasts(page)).to_have_count(0)
+        site.shell(IMPORTS + TIME_PASSES.format(pk=self.pk, field="snoozed_until", event="wake"))
+        for page in pages:
+            expect(toasts(page)).to_have_text([re.compile("Backup")])
+        self.seen(pages, "unread")
+
+    def test_what_expires_fades(self, site: Site, pages):
+        pages[1].get_by_role("link", name="Unread", exact=True).click()
+        expect(item(pages[1], "Backup")).to_be_visible()
+        wait_for_connection(pages[1], "live")
+        site.shell(IMPORTS + TIME_PASSES.format(pk=self.pk, field="expires", event="expire"))
+        expect(item(pages[0], "Backup")).to_have_attribute("data-state", "expired")
+        expect(item(pages[0], "Backup").get_by_role("button")).to_have_count(0)
+        expect(pages[1].get_by_text("All read")).to_be_visible()
+        for page in pages:
+            expect(badge(page)).to_be_hidden()
+
+
+def test_a_snooze_until_a_time_that_is_past_says_so(site: Site, open_window: OpenWindow):
+    name = site.new_user()
+    give(site, name, "Backup")
+    window = open_window(site.login(name), timezone_id="Asia/Tokyo")
+    window.expect("400")
+    page = window.live_tab("/reminders/")
+    item(page, "Backup").locator("summary").click()
+    page.get_by_label("Until").fill("2026-01-01T10:00")
+    press(page, "Backup", "Snooze until then")
+    expect(page.get_by_role("status").filter(has_text="Choose a time")).to_be_visible()
+    expect(item(page, "Backup")).to_have_attribute("data-state", "unread")
+
+    item(page, "Backup").locator("summary").click()
+    noon = page.evaluate("new Date(Date.now() + 86400e3).toLocaleDateString('sv') + 'T12:00'")
+    page.get_by_label("Until").fill(noon)
+    press(page, "Backup", "Snooze until then")
+    expect(item(page, "Backup")).to_contain_text("12:00 PM")  # on the clocks in Tokyo
+
+
+class TestAToast:
+    def test_has_the_addresses_in_its_text_as_links(self, site: Site, open_window: OpenWindow):
+        name = site.new_user()
+        page = open_window(site.login(name)).live_tab("/jobs/")
+        text = "See https://example.org/a_(b)?c=1, or <b>javascript:alert(1)</b>.\nhttp://x.org."
+        give(site, name, "Backup", text=text, level="urgent")
+        body = toasts(page).locator(".toast-text")
+        expect(body).to_have_text(text, use_inner_text=True)
+        links = body.get_by_role("link").evaluate_all("all => all.map((a) => a.href)")
+        assert links == ["https://example.org/a_(b)?c=1", "http://x.org/"]
+
+    def test_whose_link_is_followed_has_been_read(self, site: Site, open_window: OpenWindow):
+        name = site.new_user()
+        window = open_window(site.login(name))
+        page, other = window.live_tab("/jobs/"), window.live_tab("/reminders/")
+        give(site, name, "Backup", link="/reminders/settings/", level="urgent")
+        toasts(page).get_by_role("link", name="Open").click()
+        page.wait_for_url("**/reminders/settings/")
+        expect(item(other, "Backup")).to_have_attribute("data-state", "read")
+        expect(toasts(other)).to_have_count(0)
+        expect(badge(page)).to_be_hidden()
+
+    def test_takes_an_acknowledgement(self, site: Site, open_window: OpenWindow):
+        name = site.new_user()
+        window = open_window(site.login(name))
+        page, other = window.live_tab("/jobs/"), window.live_tab("/reminders/")
+        give(site, name, "Backup", acknowledge=True, level="urgent")
+        expect(toasts(page).get_by_role("button", name="Mark as read")).to_be_hidden()
+        toasts(page).get_by_role("button", name="Acknowledge").click()
+        expect(item(other, "Backup")).to_have_attribute("data-state", "acknowledged")
+        for tab in (page, other):
+            expect(toasts(tab)).to_have_count(0)
+
+    def test_is_confirmed_once_by_a_browser_with_many_tabs(
+        self, site: Site, open_window: OpenWindow
+    ):
+        name = site.new_user()
+        window = open_window(site.login(name))
+        receipts: list[str] = []
+        window.context.on(
+            "request",
+            lambda request: (
+                receipts.append(request.post_data) if "/delivered/" in request.url else None
+            ),
+        )
+        pages = [window.live_tab(path) for path in ("/", "/jobs/", "/jobs/?page=1")]
+        pks = [give(site, name, title) for title in ("First", "Second", "Third")]
+        for page in pages:
+            expect(toasts(page)).to_have_count(3)
+        waiting = (
+            f"{IMPORTS}print(Delivery.objects.filter(pk__in={pks}, delivered_at=None).count())"
+        )
+        wait_until(lambda: site.shell(waiting) == "0", 10, "all are confirmed")
+        pages[0].wait_for_timeout(1_500)  # that nothing more comes can't be waited for
+        sent = [pk for body in receipts for pk in re.findall(r"id=(\d+)", body)]
+        assert sorted(sent) == sorted(map(str, pks))
+
+
+class TestABrowserNotification:
+    @pytest.fixture
+    def name(self, site: Site) -> str:
+        return site.new_user()
+
+    @pytest.fixture
+    def pages(self, site: Site, name: str, open_window: OpenWindow) -> list[Page]:
+        window = open_window(site.login(name), permissions=["notifications"])
+        window.context.add_init_script(KEEP_NOTIFICATIONS)
+        return [window.live_tab(path) for path in ("/", "/jobs/", "/reminders/")]
+
+    def away(self, pages: list[Page]) -> None:
+        for page in pages:
+            page.evaluate("window.away = true")
+
+    def told(self, pages: list[Page]) -> list[list[str]]:
+        return [one for page in pages for one in page.evaluate("window.told")]
+
+    def is_told(self, site: Site, name: str, pages: list[Page], title: str) -> None:
+        """Give one that is told; all before it had their chance by then."""
+        pk = give(site, name, title, text="Now", level="urgent")
+        wait_until(lambda: bool(self.told(pages)), 10, "something is told")
+        for page in pages:
+            expect(toasts(page).filter(has_text=title)).to_be_visible()
+        pages[0].wait_for_timeout(1_000)  # that nothing comes can't be waited for
+        assert self.told(pages) == [[title, "Now", f"reminder-{pk}"]]
+
+    def test_comes_once_however_many_tabs(self, site: Site, name: str, pages: list[Page]):
+        self.away(pages)
+        self.is_told(site, name, pages, "Backup")
+
+    def test_does_not_come_where_somebody_looks_at_a_tab(
+        self, site: Site, name: str, pages: list[Page]
+    ):
+        self.away(pages[:2])
+        give(site, name, "Seen", level="urgent")
+        for page in pages:
+            expect(toasts(page)).to_have_count(1)
+        pages[2].wait_for_timeout(700)
+        self.away(pages)
+        self.is_told(site, name, pages, "Backup")
+
+    def test_comes_from_the_chosen_level_and_outside_of_quiet_hours(
+        self, site: Site, name: str, pages: list[Page], open_window: OpenWindow
+    ):
+        settings = open_window(site.fresh_login(name)).tab("/reminders/settings/")
+        hour = settings.evaluate("new Date().getHours()")
+        settings.get_by_label("Notify me of").select_option("Warnings and urgent reminders")
+        settings.get_by_label("Quiet from").fill(f"{hour:02}:00")
+        settings.get_by_label("Quiet to").fill(f"{(hour + 2) % 24:02}:00")
+        settings.get_by_role("button", name="Save").click()
+        expect(settings.get_by_text("Your settings are saved.")).to_be_visible()
+        self.away(pages)
+        for page in pages:
+            expect(badge(page)).to_have_attribute("data-quiet", re.compile(f"^{hour:02}:00-"))
+        give(site, name, "Quiet", level="urgent")
+        for page in pages:
+            expect(toasts(page)).to_have_count(1)
+        pages[0].wait_for_timeout(700)  # as long as they wait for each other, and some
+        settings.get_by_label("Quiet from").fill("")
+        settings.get_by_label("Quiet to").fill("")
+        settings.get_by_role("button", name="Save").click()
+        for page in pages:
+            expect(badge(page)).to_have_attribute("data-quiet", "")
+        give(site, name, "Low", level="success")
+        self.is_told(site, name, pages, "Backup")
+
+
+def test_the_devices_time_zone_is_offered(site: Site, open_window: OpenWindow):
+    window = open_window(site.login(), timezone_id="Asia/Kathmandu")
+    page = window.tab("/reminders/")
+    page.get_by_role("link", name="Settings").click()
+    zone = page.get_by_label("Time zone")
+    names = r"Asia/(Kathmandu|Katmandu)"  # browsers know some zones by an older name
+    expect(zone).to_have_value(re.compile(names))
+    expect(page.get_by_text("Suggested by this device")).to_be_visible()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Your settings are saved.")).to_be_visible()
+    expect(page.get_by_text("Suggested by this device")).to_have_count(0)
+    zone.select_option("Europe/Berlin")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("This device’s clock is set to")).to_contain_text(re.compile(names))
+
+
+def test_permission_is_asked_for_in_the_settings(site: Site, open_window: OpenWindow):
+    window = open_window(site.login())
+    # Headless, nobody would answer.
+    window.context.add_init_script(
+        """
+        window.answer = "default";
+        Object.defineProperty(Notification, "permission", { get: () => window.answer });
+        Notification.requestPermission = async () => { window.answer = "granted"; };
+        """
+    )
+    page = window.tab("/reminders/settings/")
+    expect(page.get_by_text("This browser may notify you.")).to_be_hidden()
+    page.get_by_role("button", name="Allow in this browser").click()
+    expect(page.get_by_text("This browser may notify you.")).to_be_visible()
+    expect(page.get_by_role("button", name="Allow in this browser")).to_be_hidden()

@@ -55,6 +55,32 @@ def test_reminders_are_listed_and_marked_as_read_by_a_form(site: Site, open_wind
     expect(page.locator("unread-badge")).to_be_hidden()
 
 
+def test_reminders_are_snoozed_and_acknowledged_by_forms(site: Site, open_window: OpenWindow):
+    name = site.new_user()
+    site.shell(
+        "from django.contrib.auth.models import User\n"
+        "from notifications.reminders import remind\n"
+        f"user = User.objects.get(username={name!r})\n"
+        "remind(user, 'First'), remind(user, 'Second', acknowledge=True)"
+    )
+    page = open_window(site.login(name), java_script_enabled=False).tab("/reminders/?show=unread")
+    page.get_by_role("button", name="Acknowledge").click()
+    first = page.locator("article")
+    expect(first).to_have_count(1)
+    first.locator("summary").click()
+    first.get_by_label("Until").fill("2001-01-01T10:00")
+    first.get_by_role("button", name="Snooze until then").click()
+    expect(page.get_by_text("Choose a time from now to a year ahead.")).to_be_visible()
+    first.locator("summary").click()
+    first.get_by_role("button", name="Next week").click()
+    expect(page.get_by_role("heading", name="All read")).to_be_visible()
+    expect(page).to_have_url(f"{site.base_url}/reminders/?show=unread")
+    page.get_by_role("link", name="Snoozed").click()
+    expect(first).to_contain_text("Snoozed until")
+    first.get_by_role("button", name="Bring back now").click()
+    expect(page.locator("unread-badge")).to_have_text("1 unread")
+
+
 def test_nothing_claims_to_be_live(site: Site, open_window: OpenWindow):
     visitor = site.login()
     page = open_window(visitor, java_script_enabled=False).tab(analysed(visitor, "a.txt", b"a"))
