@@ -124,7 +124,7 @@ def _content(reminder: Reminder) -> dict[str, Any]:
 
 
 def _local(at: datetime, zone: str | None) -> tuple[str, str, datetime]:
-    """Return ``at`` as a time on somebody's clocks, whose, and its first moment; refuse the past."""
+    """Return ``at`` as a time on somebody's clocks, whose, and its first moment. Not the past."""
     name = "" if zone is None else _checked("zone", recurrence.check_zone, zone)
     now = timezone.now()
     last: datetime | None = None

@@ -1,0 +1,173 @@
+"""
+Sending with a real worker, and several processes that send the same; on SQLite and PostgreSQL.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+
+from tests.support.shell import Shell
+from tests.support.site import Site
+from tests.support.streams import Stream
+from tests.support.waiting import wait_until
+
+CROWD = 700  # more than are told in place
+
+MAKE_CROWD = """
+from django.contrib.auth.models import User
+User.objects.bulk_create(User(username=f"{name}-{{n}}") for n in range({count}))
+"""
+
+# Prints of how many each person has the reminder, and how often each was told of it.
+JUDGE = """
+import json
+from collections import Counter
+from django.contrib.auth.models import User
+from notifications import storage
+from notifications.channels import user_channel
+from notifications.reminders.models import Delivery, Reminder
+reminder = Reminder.objects.get(pk={pk})
+has = Counter(Delivery.objects.filter(reminder=reminder).values_list("user_id", flat=True))
+ids = set(Delivery.objects.filter(reminder=reminder).values_list("pk", flat=True))
+told = Counter(
+    user
+    for user in has
+    for message in storage.read(user_channel(user), 1).log
+    if message.type == "reminder" and json.loads(message.data)["id"] in ids
+)
+print(json.dumps([
+    reminder.state,
+    len(has), sorted(set(has.values())),
+    len(told), sorted(set(told.values())),
+]))
+"""
+
+SEND_BY_JOB = """
+from django.contrib.auth.models import User
+from notifications.reminders import remind
+users = User.objects.filter(username__startswith="{name}-")
+reminder = remind(users, "Backup", by=User.objects.get(username="{by}"))
+print(reminder.pk, reminder.job)
+"""
+
+MAKE_OCCURRENCE = """
+from django.contrib.auth.models import User
+from django.utils import timezone
+from notifications.reminders.models import Occurrence, Reminder
+reminder = Reminder.objects.create(title="Race", state="sending")
+reminder.users.set(User.objects.filter(username__startswith="{name}-"))
+Occurrence.objects.create(reminder=reminder, due=timezone.now(), state="sending")
+print(reminder.pk)
+"""
+
+# Small batches, so that the processes meet often.
+SEND_IN_SMALL_BATCHES = """
+import time
+from notifications.reminders import delivery, sending
+from notifications.reminders.models import Occurrence
+delivery.batch_length = lambda reminder: 7
+time.sleep(max(0, {at} - time.time()))
+print(sending.send(Occurrence.objects.select_related("reminder").get(reminder={pk})))
+"""
+
+REMIND_WITH_A_KEY = """
+import time
+from django.contrib.auth.models import User
+from django.db import transaction
+from notifications.reminders import remind
+user = User.objects.get(username="{user}")
+time.sleep(max(0, {at} - time.time()))
+with transaction.atomic():
+    reminder = remind(user, "Once", idempotency_key="{user}")
+    time.sleep(0.2)  # the key is not committed yet when the others come
+print(reminder.pk)
+"""
+
+DELIVER_WHILE_ANOTHER_READS = """
+import json
+from django.contrib.auth.models import User
+from notifications.reminders import mark_read, remind
+user = User.objects.get(username="{user}")
+seen = []
+for n in range(20):
+    remind(user, f"Note {{n}}")
+    seen += mark_read(user)
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def shells(site: Site) -> Iterator[list[Shell]]:
+    """Three processes of the site, of which each may send."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                closing(Shell(f"sender-{n}", site.var_dir / f"sender-{n}.log", site.env))
+            )
+            for n in range(3)
+        ]
+
+
+def together(shells: list[Shell], code: str) -> list[str]:
+    with ThreadPoolExecutor(len(shells)) as pool:
+        return [said.strip() for said in pool.map(lambda shell: shell.run(code), shells)]
+
+
+def judged(site: Site, pk: int) -> list[Any]:
+    result: list[Any] = json.loads(site.shell(JUDGE.format(pk=pk)))
+    return result
+
+
+async def test_a_large_audience_is_sent_to_by_a_job_that_its_owner_watches(site: Site) -> None:
+    by = site.new_user()
+    name = f"crowd-{by}"
+    await asyncio.to_thread(site.shell, MAKE_CROWD.format(name=name, count=CROWD))
+    async with Stream(f"{site.base_urls[-1]}/events/", site.login(by).cookie_header) as stream:
+        await stream.wait_for_type("stream-open")
+        said = await asyncio.to_thread(site.shell, SEND_BY_JOB.format(name=name, by=by))
+        pk, job = said.split()
+        await stream.wait_for(
+            lambda events: any(
+                event.type == "job" and event.json["state"] == "succeeded" for event in events
+            )
+        )
+        last = stream.of_type("job")[-1].json
+    assert last["id"] == job
+    assert last["title"] == "Send “Backup”"
+    assert (last["current"], last["total"], last["unit"]) == (CROWD, CROWD, "people")
+    assert await asyncio.to_thread(judged, site, int(pk)) == ["sent", CROWD, [1], CROWD, [1]]
+
+
+def test_processes_that_send_the_same_at_once_send_it_once(site: Site, shells: list[Shell]) -> None:
+    name = f"race-{site.new_user()}"
+    site.shell(MAKE_CROWD.format(name=name, count=100))
+    pk = int(site.shell(MAKE_OCCURRENCE.format(name=name)))
+    code = SEND_IN_SMALL_BATCHES.format(pk=pk, at=time.time() + 0.5)
+    sent = [int(count) for count in together(shells, code)]
+    # Whoever came last has ended it; what each counts is what it has made and told.
+    assert sum(sent) <= 100
+    state, people, rows, told, times = judged(site, pk)
+    assert (state, people, rows, told) == ("sent", 100, [1], 100)
+    # One that takes over repeats what may not have been told, under the same id.
+    assert set(times) <= {1, 2, 3}
+
+
+def test_a_key_that_processes_race_for_makes_one_reminder(site: Site, shells: list[Shell]) -> None:
+    code = REMIND_WITH_A_KEY.format(user=site.new_user(), at=time.time() + 0.5)
+    pks = together(shells, code)
+    assert len(set(pks)) == 1
+    wait_until(lambda: judged(site, int(pks[0])) == ["sent", 1, [1], 1, [1]], 10)
+
+
+def test_what_arrives_while_all_is_marked_read_is_read_once(
+    site: Site, shells: list[Shell]
+) -> None:
+    code = DELIVER_WHILE_ANOTHER_READS.format(user=site.new_user())
+    seen = [pk for said in together(shells, code) for pk in json.loads(said)]
+    assert len(seen) == len(set(seen)) == 60
