@@ -108,7 +108,7 @@ def look_over(now: datetime) -> None:
 
 def lay_out(reminder: Reminder, now: datetime, *, anew: bool = False) -> None:
     """
-    Make a row for the next occurrence in each zone, and for missed ones as ``_missed`` has it.
+    Make a row for the next occurrence in each zone, and for those that ``_missed_and_next`` finds.
 
     Rows that are there already stay as they are. ``anew``: nothing counts as missed.
     """

@@ -2,8 +2,8 @@
 
 from tests.support.reminders_run import Size, run
 
-SECONDS = 5.0
-SIZE = Size(reminders=60, large=2, beats=2, workers=2, pause_seconds=0.6)
+SECONDS = 4.0
+SIZE = Size(reminders=50, large=2, beats=2, workers=2, pause_seconds=0.3)
 
 
 def test_each_person_has_each_occurrence_once_whoever_is_killed(databases, record_property):

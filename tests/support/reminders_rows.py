@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,8 +24,8 @@ def lay_out(count: int, large: int, seed: str, seconds: float) -> None:
     """
     Schedule ``count`` reminders that are due within ``seconds``, ``large`` of them for everyone.
 
-    Of the others a tenth is due in five zones at once, and a tenth is the newest of a rule of
-    which days were missed.
+    Of the others a quarter has 400 people, whom a beat itself tells for a while; a tenth is due in
+    five zones at once, and a tenth is the newest of a rule of which days were missed.
     """
     choose = random.Random(seed)
     now = timezone.now()
@@ -33,12 +34,13 @@ def lay_out(count: int, large: int, seed: str, seconds: float) -> None:
         Preference(user_id=pk, time_zone=choose.choice(ZONES)) for pk in people[::3]
     )
     kinds = ["everyone"] * large
-    kinds += choose.choices(["few", "zones", "rule"], [8, 1, 1], k=count - large)
+    kinds += choose.choices(["few", "many", "zones", "rule"], [55, 25, 10, 10], k=count - large)
     choose.shuffle(kinds)
     with transaction.atomic():
         for number, kind in enumerate(kinds):
             due = now + timedelta(seconds=choose.uniform(0, seconds))
-            _schedule(f"{number} {kind}", kind, due, choose.sample(people, choose.randint(1, 20)))
+            length = 400 if kind == "many" else choose.randint(1, 20)
+            _schedule(f"{number} {kind}", kind, due, choose.sample(people, length))
 
 
 def progress() -> None:
@@ -48,6 +50,15 @@ def progress() -> None:
     left = Occurrence.objects.filter(state__in=pending, due__lt=soon)
     stuck = [f"{row} {row.state} {row.claimed_until}" for row in left.select_related()[:3]]
     print(json.dumps([left.count(), Delivery.objects.count(), stuck]))
+
+
+def wait_for_sending(by_job: bool, seconds: float) -> None:
+    """Return as soon as something is being sent: by a worker, or by a beat itself."""
+    deadline = time.monotonic() + seconds
+    running = Occurrence.objects.filter(state=Occurrence.State.SENDING, run__isnull=False)
+    running = running.filter(job__isnull=not by_job)
+    while not running.exists() and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def judge() -> None:

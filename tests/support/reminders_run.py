@@ -15,13 +15,13 @@ from tests.support.site import Databases, Site
 
 # Who is dead is missed within seconds.
 SETTINGS = {
-    "NOTIFICATIONS_REMINDER_CLAIM_SECONDS": "3",
+    "NOTIFICATIONS_REMINDER_CLAIM_SECONDS": "2",
     "NOTIFICATIONS_JOB_HEARTBEAT_SECONDS": "1",
     "NOTIFICATIONS_JOB_SWEEP_SECONDS": "1",
-    "NOTIFICATIONS_JOB_LOST_SECONDS": "5",
+    "NOTIFICATIONS_JOB_LOST_SECONDS": "4",
     "NOTIFICATIONS_LOG_LENGTH": "100000",
 }
-FREEZE_SECONDS = 4.0  # longer than a claim: who thaws has lost what it was at
+FREEZE_SECONDS = 3.0  # longer than a claim: who thaws has lost what it was at
 SETTLE_SECONDS = 120.0
 
 ROWS = "from tests.support import reminders_rows as rows\n"
@@ -118,6 +118,8 @@ class RemindersRun:
             self._signal(process, signal.SIGCONT)
             return
         if fault == "killed":
+            # In the midst of it, where there is something to be in the midst of.
+            self.site.shell(ROWS + f"rows.wait_for_sending({kind == 'worker'}, 0.5)")
             self._signal(process, signal.SIGKILL)
             process.wait(10)
         else:
