@@ -1,9 +1,8 @@
-// The one script of every page. Each module is loaded through here only: under a second address (a
-// hashed name, say) it would open a second stream.
+// The one script of every page.
 
+import "./connection-state.js"; // hears the stream begin
 import "./local-time.js";
 import "./stream.js";
-import "./connection-state.js";
 import "./job-progress.js";
 import "./job-log.js";
 import "./reminders.js";

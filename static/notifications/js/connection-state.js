@@ -1,28 +1,21 @@
-// What the header says of the stream. Its words come from the server, in `data-<state>`.
+// What the header says of the stream.
 
-const CALM_MS = 1_500; // what is over by then is nobody's business
+const CALM_MS = 1_500;
 
-customElements.define("connection-state", class extends HTMLElement {
-  #timer = 0;
-  #state = ""; // to show when the timer ends
+const element = document.querySelector("connection-state");
+let timer, state;
 
-  connectedCallback() {
-    document.addEventListener("carillon:connection", (event) => this.#plan(event.detail));
-    this.#plan(document.documentElement.dataset.connection);
-  }
+function show() {
+  timer = clearTimeout(timer);
+  if (element.dataset.state === state) return;
+  element.dataset.state = state;
+  element.textContent = element.dataset[state];
+}
 
-  #plan(state) {
-    if (!state) return;
-    this.#state = state;
-    if (state === "live") this.#show();
-    else this.#timer ||= setTimeout(() => this.#show(), CALM_MS);
-  }
-
-  #show() {
-    clearTimeout(this.#timer);
-    this.#timer = 0;
-    if (this.dataset.state === this.#state) return;
-    this.dataset.state = this.#state;
-    this.textContent = this.dataset[this.#state];
-  }
-});
+if (element) {
+  document.addEventListener("carillon:connection", ({ detail }) => {
+    state = detail;
+    if (state === "live") show();
+    else timer ??= setTimeout(show, CALM_MS);
+  });
+}

@@ -1,103 +1,101 @@
-// The upload form: a place to drop a file, a check of its size before it is sent, and a bar.
+// The upload form: a place to drop a file, and a bar.
 
 import { percent } from "./job-progress.js";
 
+const place = document.querySelector("file-drop");
+const part = (selector) => place.querySelector(selector);
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 
-customElements.define("file-drop", class extends HTMLElement {
-  #form = this.querySelector("form");
-  #input = this.querySelector("input[type=file]");
-  #upload = this.querySelector("[data-upload]");
-  #request = null;
+function begin() {
+  const { dataset } = place;
+  const form = part("form");
+  const input = part("input[type=file]");
+  const upload = part("[data-upload]");
+  let request;
 
-  connectedCallback() {
-    this.#input.onchange = () => this.#check();
-    this.#form.onsubmit = (event) => { event.preventDefault(); this.#send(); };
-    this.#upload.querySelector("button").onclick = () => this.#request.abort();
-    for (const type of ["dragenter", "dragover", "dragleave", "drop"]) this.addEventListener(type, this);
-    // A file dropped beside the place would replace the page.
-    window.ondragover = window.ondrop = (event) => { if (hasFiles(event)) event.preventDefault(); };
-    addEventListener("pageshow", (event) => { if (event.persisted) this.#end(); });
-  }
-
-  handleEvent(event) {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    if (this.#request) return;
-    const { type, relatedTarget, dataTransfer: { files } } = event;
-    this.dataset.state = type === "drop" || (type === "dragleave" && !this.contains(relatedTarget)) ? "" : "over";
-    if (type !== "drop" || !files.length) return;
-    if (files.length > 1) this.#complain(this.dataset.textOne);
-    else {
-      this.#input.files = files;
-      this.#send();
-    }
-  }
-
-  /** Return the chosen file; null, and say why, if it can't be sent. */
-  #check() {
-    const [file] = this.#input.files;
-    const { textNone, textLarge, maxBytes } = this.dataset;
-    const wrong = !file ? textNone : file.size > maxBytes ? textLarge : "";
-    this.#complain(wrong);
-    return wrong ? null : file;
-  }
-
-  #send() {
-    if (this.#request) return;
-    const file = this.#check();
-    if (!file) {
-      this.#input.focus();
-      return;
-    }
-    const body = new FormData(this.#form);
-    const request = new XMLHttpRequest();
-    this.#request = request;
-    request.upload.onprogress = ({ loaded, total }) => this.#progress(loaded / total);
-    request.onload = () => this.#answered(request);
-    request.onerror = () => this.#failed(this.dataset.textBroken);
-    request.onabort = () => this.#failed("");
-    request.open("POST", this.#form.action);
-    request.responseType = "json";
-    request.setRequestHeader("Accept", "application/json");
-    this.dataset.state = "sending";
-    this.#upload.hidden = false;
-    this.#upload.querySelector("[data-part=name]").textContent = file.name;
-    this.#progress(0);
-    this.#upload.querySelector("button").focus();
-    request.send(body);
-  }
-
-  #progress(sent) {
-    this.#upload.querySelector("progress").value = sent;
-    this.#upload.querySelector("[data-part=sent]").textContent = sent < 1 ? percent(sent) : this.dataset.textStoring;
-  }
-
-  #answered({ status, response, responseURL }) {
-    if (status === 201) location.assign(response.url);
-    else if (responseURL !== this.#form.action) location.reload(); // led to the login
-    else {
-      const errors = Object.values(response?.errors ?? {}).flat(); // as `Form.errors.get_json_data()`
-      this.#failed(errors.map((error) => error.message).join(" ") || this.dataset[status === 413 ? "textLarge" : "textFailed"]);
-    }
-  }
-
-  #failed(text) {
-    this.#end();
-    this.#complain(text);
-    this.#input.focus();
-  }
-
-  #end() {
-    this.#request = null;
-    this.dataset.state = "";
-    this.#upload.hidden = true;
-  }
-
-  #complain(text) {
-    const errors = this.querySelector("[data-errors]");
+  const complain = (text) => {
+    const errors = part("[data-errors]");
     errors.textContent = text;
     errors.hidden = !text;
-    this.#input.setAttribute("aria-invalid", Boolean(text));
-  }
-});
+    input.setAttribute("aria-invalid", Boolean(text));
+  };
+
+  const end = () => {
+    request = null;
+    dataset.state = "";
+    upload.hidden = true;
+  };
+
+  const failed = (text) => {
+    end();
+    complain(text);
+    input.focus();
+  };
+
+  const progress = (sent) => {
+    part("progress").value = sent;
+    part("[data-part=sent]").textContent = sent < 1 ? percent(sent) : dataset.textStoring;
+  };
+
+  /** Return the file, if it can be sent. */
+  const check = () => {
+    const [file] = input.files;
+    const wrong = !file ? dataset.textNone : file.size > dataset.maxBytes ? dataset.textLarge : "";
+    complain(wrong);
+    return !wrong && file;
+  };
+
+  const send = () => {
+    if (request) return;
+    const file = check();
+    if (!file) {
+      input.focus();
+      return;
+    }
+    request = new XMLHttpRequest();
+    request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
+    request.onload = () => {
+      const { status, response, responseURL } = request;
+      if (status === 201) location.assign(response.url);
+      else if (responseURL !== form.action) location.reload(); // led to the login
+      else {
+        const errors = Object.values(response?.errors ?? {}).flat(); // as `Form.errors.get_json_data()`
+        failed(errors.map((error) => error.message).join(" ") || dataset[status === 413 ? "textLarge" : "textFailed"]);
+      }
+    };
+    request.onerror = () => failed(dataset.textBroken);
+    request.onabort = () => failed("");
+    request.open("POST", form.action);
+    request.responseType = "json";
+    request.setRequestHeader("Accept", "application/json");
+    const body = new FormData(form);
+    dataset.state = "sending";
+    upload.hidden = false;
+    part("[data-part=name]").textContent = file.name;
+    progress(0);
+    part("[data-upload] button").focus();
+    request.send(body);
+  };
+
+  input.onchange = check;
+  form.onsubmit = (event) => { event.preventDefault(); send(); };
+  part("[data-upload] button").onclick = () => request.abort();
+  place.ondragenter = place.ondragover = place.ondragleave = place.ondrop = (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    if (request) return;
+    const { type, relatedTarget, dataTransfer: { files } } = event;
+    dataset.state = type === "drop" || (type === "dragleave" && !place.contains(relatedTarget)) ? "" : "over";
+    if (type !== "drop" || !files.length) return;
+    if (files.length > 1) complain(dataset.textOne);
+    else {
+      input.files = files;
+      send();
+    }
+  };
+  // A file dropped beside the place would replace the page.
+  window.ondragover = window.ondrop = (event) => { if (hasFiles(event)) event.preventDefault(); };
+  addEventListener("pageshow", (event) => { if (event.persisted) end(); });
+}
+
+if (place) begin();

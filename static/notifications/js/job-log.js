@@ -1,4 +1,4 @@
-// A job's log lines as they come, on the one page that opens their channel.
+// A job's log lines as they come.
 
 import { fill, whole } from "./job-progress.js";
 import { showLocalTimes } from "./local-time.js";

@@ -1,17 +1,17 @@
-// A job's bar and figures, kept current. The server renders them whole; this changes them in place.
+// A job's bar and figures, kept current.
 
 import { refreshSnapshot } from "./snapshot.js";
 
 const CALM_MS = 1_000; // between two opinions of the time left
-const POLL_MS = 15_000; // in a tab long hidden, or of somebody else's job
-const UNIT_STEP = 1024; // as Django's filesizeformat
+const POLL_MS = 15_000; // for whom no message comes
+const UNIT_STEP = 1024; // as in Django
 
 const language = document.documentElement.lang || undefined;
 export const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const share = new Intl.NumberFormat(language, { style: "percent" });
 
-// In the server's language: see templates/jobs/_texts.html.
+// See templates/jobs/_texts.html.
 const texts = document.getElementById("job-texts").dataset;
 const sizes = texts.sizes.split(" ");
 
@@ -30,7 +30,7 @@ function timeLeft(seconds) {
   return seconds < 5400 ? say("leftMinutes", 60) : say("leftHours", 3600);
 }
 
-/** Return a share (null: unknown) as text, rounded down: 100 % is what is done. */
+/** Rounded down: 100 % is done. */
 export const percent = (value) => (value === null ? "" : share.format(Math.floor(value * 100) / 100));
 
 const running = new Set(); // whose end is still to be told
@@ -43,7 +43,7 @@ customElements.define("job-progress", class extends HTMLElement {
     this.#tell();
   }
 
-  /** Show what a message has, unless it is older than what is shown. */
+  /** Show a message, unless it is older than what is shown. */
   take(job) {
     const { version, tick, state } = this.dataset;
     if (job.version < version || (job.version === Number(version) && job.tick <= tick)) return;
@@ -82,10 +82,10 @@ customElements.define("job-progress", class extends HTMLElement {
     if (part.textContent !== text) part.textContent = text;
   }
 
-  /** Say an end once, whether a message or a snapshot brought it. */
+  /** Say an end once, whatever brought it. */
   #tell() {
     const { jobId, title: name, state, quiet, finished } = this.dataset;
-    if (quiet !== undefined) return; // a part: its whole will say so
+    if (quiet !== undefined) return; // a part
     if (finished === undefined) running.add(jobId);
     else if (running.delete(jobId)) {
       const word = texts[state];
@@ -93,9 +93,7 @@ customElements.define("job-progress", class extends HTMLElement {
       const own = title.startsWith(name);
       document.title = `${word}: ${own ? "" : `${name} · `}${title}`;
       if (!own) addEventListener("focus", () => { document.title = title; }, { once: true });
-      try {
-        if (document.hidden && Notification.permission === "granted") new Notification(name, { body: word, tag: jobId });
-      } catch {} // phones have none for pages
+      if (document.hidden) notify(name, word, jobId);
     }
   }
 });
@@ -111,7 +109,12 @@ function step({ title, state, fraction }) {
   return item;
 }
 
-// Asks for permission where that has not been answered; the reminders' settings have one too.
+export function notify(title, body, tag) {
+  try {
+    new Notification(title, { body, tag }).onclick = () => focus();
+  } catch {} // phones have none
+}
+
 customElements.define("may-notify", class extends HTMLElement {
   connectedCallback() {
     this.dataset.state = globalThis.Notification?.permission;
@@ -125,7 +128,7 @@ const asked = new Set();
 function heard({ detail: job }) {
   const shown = document.querySelectorAll(`[data-job-id="${job.id}"]`);
   for (const element of shown) element.take(job);
-  const once = job.id + job.state; // it may not belong on this list
+  const once = job.id + job.state; // not all are on this list
   if (shown.length || asked.has(once) || !document.querySelector("job-list")) return;
   asked.add(once);
   refreshSnapshot();
