@@ -167,7 +167,7 @@ def _batches(occurrence: Occurrence) -> Iterator[int]:
     reminder = occurrence.reminder
     if reminder.expires is not None and reminder.expires <= timezone.now():
         rows.update(state=State.SKIPPED, claimed_until=None)
-        transaction.on_commit(lambda: _settle(reminder.pk))
+        transaction.on_commit(lambda: claims.settle(reminder.pk))
         return
     told = last_delivery(occurrence)  # before this run, and so none of its own
     if not rows.filter(run=None).update(run=run, told=told, state=State.SENDING):
@@ -189,10 +189,6 @@ def _batches(occurrence: Occurrence) -> Iterator[int]:
 def _finish(key: tuple[int, str, str], pk: int, run: UUID) -> None:
     if Occurrence.objects.filter(pk=pk, run=run).exists():
         claims.finish(*key)
-
-
-def _settle(reminder_id: int) -> None:
-    claims.settle(reminder_id)
 
 
 def _is_small(occurrence: Occurrence) -> bool:

@@ -161,12 +161,14 @@ def _killed(items):
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_a_first_run_repeats_nothing_of_what_others_have_told(people, reminder):
+def test_a_run_repeats_nothing_of_what_another_zones_has_told(people, reminder):
     Preference.objects.create(user=people[0], time_zone="Asia/Tokyo")
     local = "2026-03-05T09:00"
     for zone in ("Asia/Tokyo", "UTC"):
         occurrence = occurrence_of(reminder, local=local, zone=zone)
         assert sending.send(occurrence) == (5 if zone == "Asia/Tokyo" else 0)
+    Occurrence.objects.filter(zone="UTC").update(state="sending")
+    sending.send(Occurrence.objects.get(zone="UTC"))  # as if it had been killed at its end
     assert each_has_it_once(people)
 
 
@@ -192,6 +194,20 @@ def test_cancelled_half_way_the_rest_gets_nothing(people, reminder):
     with pytest.raises(delivery.Superseded):
         next(batches)
     assert Delivery.objects.count() == 2
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_given_up_by_somebody_else_half_way_the_rest_gets_nothing(people, reminder):
+    Reminder.objects.filter(pk=reminder.pk).update(rule="FREQ=DAILY")
+    occurrence = sending_state(reminder)
+    batches = sending._batches(occurrence)
+    next(batches)
+    sending.give_up(occurrence)
+    with pytest.raises(delivery.Superseded):
+        next(batches)
+    assert Delivery.objects.count() == 2
+    reminder.refresh_from_db()
+    assert reminder.state == State.SENDING, "one that repeats goes on with its next occurrence"
 
 
 @pytest.mark.usefixtures("small_batches")
