@@ -56,17 +56,18 @@ print(json.dumps([waits, delivered, read]))
 
 
 def user_pk(admin: Visitor, username: str) -> str:
-    """Find a user as the form's recipients field does."""
-    query = f"app_label=reminders&model_name=delivery&field_name=user&term={username}"
+    """Find a user as the form's field of users does."""
+    query = f"app_label=reminders&model_name=reminder&field_name=users&term={username}"
     found = admin.get(f"/admin/autocomplete/?{query}").json()["results"]
     [pk] = [result["id"] for result in found if result["text"] == username]
     return pk
 
 
 async def write(admin: Visitor, title: str, username: str, **values: str) -> Response:
-    recipients = await asyncio.to_thread(user_pk, admin, username)
+    pk = await asyncio.to_thread(user_pk, admin, username)
     form = {"title": title, "text": "Log out\r\nby 22:00.", "level": "warning", "link": "/jobs/"}
-    return await asyncio.to_thread(admin.post, ADD, {**form, "recipients": recipients, **values})
+    form |= {"users": pk, "when": "now", "_send": "1"}
+    return await asyncio.to_thread(admin.post, ADD, form | values)
 
 
 def stream_of(site: Site, visitor: Visitor) -> Stream:
@@ -115,7 +116,10 @@ async def test_a_reminder_saved_in_the_admin_is_on_open_pages_within_a_second(si
 
         response = await asyncio.to_thread(recipient.post, "/reminders/read/", {"id": str(pk)})
         assert (response.status, response.location) == (302, "/reminders/")
-        assert (await stream.wait_for_type("reminder-read")).json == {"ids": [pk]}
+        assert (await stream.wait_for_type("reminder-state")).json == {
+            "ids": [pk],
+            "state": "read",
+        }
         assert await asyncio.to_thread(state_in_list, recipient, pk) == "read"
 
         # What comes to the other now comes after whatever could have come before.
@@ -124,7 +128,7 @@ async def test_a_reminder_saved_in_the_admin_is_on_open_pages_within_a_second(si
         assert [event.json["title"] for event in other_stream.of_type("reminder")] == [
             "For the other"
         ]
-        assert not other_stream.of_type("reminder-read")
+        assert not other_stream.of_type("reminder-state")
         assert len(stream.of_type("reminder")) == 1
 
 
@@ -163,4 +167,4 @@ async def test_several_at_once_deliver_and_read_each_reminder_once(site: Site):
         assert read == [0, 0, 0, 1]
         await stream.wait_for_type("reminder", count=2)
         types = [event.type for event in stream.events if event.type.startswith("reminder")]
-        assert types == ["reminder", "reminder-read", "reminder"]
+        assert types == ["reminder", "reminder-state", "reminder"]

@@ -203,11 +203,11 @@ def analysed(visitor: Visitor, name: str, content: bytes) -> str:
 
 def send_reminder(admin: Visitor, username: str, title: str, **values: str) -> Response:
     """Write a reminder to one person with the admin's form, over HTTP."""
-    query = f"app_label=reminders&model_name=delivery&field_name=user&term={username}"
+    query = f"app_label=reminders&model_name=reminder&field_name=users&term={username}"
     found = admin.get(f"/admin/autocomplete/?{query}").json()["results"]
     [pk] = [result["id"] for result in found if result["text"] == username]
-    form = {"title": title, "text": "", "level": "info", "link": "", "recipients": pk, **values}
-    response = admin.post(ADD_REMINDER, form)
+    form = {"title": title, "text": "", "level": "info", "link": "", "users": pk}
+    response = admin.post(ADD_REMINDER, {**form, "when": "now", "_send": "1", **values})
     assert response.status == 302, response.text
     return response
 

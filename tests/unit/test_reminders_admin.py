@@ -1,10 +1,12 @@
-"""Writing and sending a reminder in Django's admin."""
+"""Writing, scheduling and sending a reminder in Django's admin, and looking after it."""
 
+import csv
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.messages import get_messages
 from django.db import connection
 from django.test import Client
@@ -13,12 +15,17 @@ from django.utils import timezone
 
 from notifications import storage
 from notifications.channels import user_channel
-from notifications.reminders.models import Delivery, Reminder
+from notifications.reminders import recurrence, remind
+from notifications.reminders.export import safe_cell
+from notifications.reminders.models import Delivery, Occurrence, Preference, Reminder
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("live_redis")]
 
 LIST = "/admin/reminders/reminder/"
 ADD = f"{LIST}add/"
+PREVIEW = f"{LIST}preview/"
+
+State = Reminder.State
 
 
 @pytest.fixture
@@ -44,18 +51,26 @@ def friend():
     return User.objects.create(username="friend")
 
 
-def form(*recipients, **values):
+def form(*people, press="send", **values):
     return {
         "title": "Backup",
         "text": "Tonight.",
         "level": "urgent",
         "link": "",
-        "recipients": [user.pk for user in recipients],
+        "users": [user.pk for user in people],
+        "when": "now",
+        f"_{press}": "1",
         **values,
     }
 
 
-def change_url(reminder):
+def timed(*people, press="schedule", **values):
+    """Return a form for Monday, the 4th of March 2030, at nine in Berlin."""
+    at = {"when": "at", "local_at": "2030-03-04T09:00", "zone": "Europe/Berlin"}
+    return form(*people, press=press, **at) | values
+
+
+def page_of(reminder):
     return f"{LIST}{reminder.pk}/change/"
 
 
@@ -65,35 +80,171 @@ def errors(response):
     return response.context["adminform"].form.errors
 
 
-def staff(*permissions):
-    user = User.objects.create(username="staff", is_staff=True)
+def said(response):
+    return [str(message) for message in get_messages(response.wsgi_request)]
+
+
+def staff(*permissions, username="staff"):
+    user = User.objects.create(username=username, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client = Client()
     client.force_login(user)
     return client
 
 
-def test_saving_a_reminder_delivers_it(
-    office, admin, user, friend, django_capture_on_commit_callbacks
-):
-    with django_capture_on_commit_callbacks(execute=True):
-        response = office.post(ADD, form(user, link="/jobs/"))
-    assert response.status_code == 302
-    assert "Sent to 1 person." in [str(m) for m in get_messages(response.wsgi_request)]
+@pytest.fixture
+def send(office, django_capture_on_commit_callbacks):
+    """Return a function that posts as the superuser, and lets a commit follow."""
 
+    def send(url, values, client=office):
+        with django_capture_on_commit_callbacks(execute=True):
+            return client.post(url, values)
+
+    return send
+
+
+# --- Sending --------------------------------------------------------------------------------------
+
+
+def test_send_now_sends_it(send, admin, user, friend):
+    response = send(ADD, form(user, link="/jobs/"))
+    assert response.status_code == 302
+    assert said(response) == ["Sent to 1 person."]
     reminder = Reminder.objects.get()
-    assert (reminder.title, reminder.text, reminder.level, reminder.link, reminder.created_by) == (
-        "Backup",
-        "Tonight.",
-        "urgent",
-        "/jobs/",
-        admin,
-    )
+    assert (reminder.title, reminder.level, reminder.link) == ("Backup", "urgent", "/jobs/")
+    assert (reminder.created_by, reminder.state) == (admin, State.SENT)
     delivery = Delivery.objects.get()
     assert delivery.user == user
     [message] = storage.read(user_channel(user), 1).log
     assert (message.type, json.loads(message.data)["id"]) == ("reminder", delivery.pk)
     assert not storage.read(user_channel(friend), 1).log
+
+
+def test_all_kinds_of_an_audience_are_one(send, user, friend):
+    group = Group.objects.create(name="crew")
+    group.user_set.add(user, friend)
+    old = User.objects.create(username="old", date_joined=datetime(2001, 1, 1, tzinfo=UTC))
+    send(ADD, form(user, groups=[group.pk], filter_joined_before="2002-01-01"))
+    people = set(Delivery.objects.values_list("user", flat=True))
+    assert people == {user.pk, friend.pk, old.pk}
+
+
+def test_a_draft_is_sent_to_nobody_and_may_be_unfinished(send):
+    response = send(ADD, form(press="draft"))
+    assert said(response) == ["Saved as a draft. It is sent to nobody yet."]
+    assert Reminder.objects.get().state == State.DRAFT
+    assert not Occurrence.objects.exists()
+
+
+def test_enter_in_a_field_saves_a_draft(office, user):
+    html = office.get(ADD).content.decode()
+    assert re.findall(r'<button[^>]*name="_(\w+)"', html)[0] == "draft"
+
+
+def test_a_test_goes_to_oneself_and_saves_nothing(send, office, admin, user):
+    response = send(ADD, form(user, press="test", title="Try"))
+    assert said(response) == ["A test was sent to you. Nothing was saved yet."]
+    assert [(d.user, d.reminder.title) for d in Delivery.objects.all()] == [(admin, "Test: Try")]
+    assert Reminder.objects.count() == 1
+    assert response.context["adminform"].form["title"].value() == "Try"
+
+    draft = Reminder.objects.create(title="Draft")
+    send(page_of(draft), form(press="test", title="Changed"))
+    draft.refresh_from_db()
+    assert (draft.title, draft.version) == ("Draft", 0)
+
+
+def test_a_test_of_a_form_with_errors_sends_nothing(office, user):
+    found = errors(office.post(ADD, form(user, press="test", title="", zone="Mars/Phobos")))
+    assert set(found) == {"title", "zone"}
+    assert not Reminder.objects.exists()
+
+
+# --- Scheduling -----------------------------------------------------------------------------------
+
+
+def test_a_time_schedules_it(send, user):
+    response = send(ADD, timed(user))
+    assert said(response) == ["Scheduled: Mon, 4 March 2030, 09:00, Europe/Berlin."]
+    reminder, occurrence = Reminder.objects.get(), Occurrence.objects.get()
+    assert (reminder.state, reminder.local_at) == (State.SCHEDULED, "2030-03-04T09:00")
+    assert occurrence.due == datetime(2030, 3, 4, 8, tzinfo=UTC)
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"repeats": "daily", "every": "2"}, "FREQ=DAILY;INTERVAL=2"),
+        ({"repeats": "weekly"}, "FREQ=WEEKLY;BYDAY=MO"),
+        ({"repeats": "weekly", "days": ["FR", "MO"]}, "FREQ=WEEKLY;BYDAY=MO,FR"),
+        ({"repeats": "monthly", "month_by": "day"}, "FREQ=MONTHLY;BYMONTHDAY=4"),
+        ({"repeats": "monthly", "month_by": "weekday"}, "FREQ=MONTHLY;BYDAY=1MO"),
+        ({"repeats": "monthly", "month_by": "last"}, "FREQ=MONTHLY;BYMONTHDAY=-1"),
+        ({"repeats": "weekly", "until": "2031-01-01"}, "FREQ=WEEKLY;BYDAY=MO;UNTIL=20310101"),
+        ({"repeats": "rule", "rule": "freq=yearly"}, "FREQ=YEARLY"),
+    ],
+)
+def test_the_small_form_makes_a_rule_and_shows_it_again(send, office, user, values, rule):
+    send(ADD, timed(user, when="recurring", **values))
+    reminder = Reminder.objects.get()
+    assert (reminder.rule, reminder.state) == (rule, State.SCHEDULED)
+    shown = office.get(page_of(reminder)).context["adminform"].form
+    for name, value in values.items():
+        again = shown[name].value()
+        if name == "rule":
+            assert again == rule
+        elif name == "days":
+            assert sorted(again) == sorted(value)
+        else:
+            assert str(again) == value
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "text"),
+    [
+        ("local_at", {"local_at": ""}, "Choose a date and a time."),
+        ("local_at", {"local_at": "2030-02-30T09:00"}, "is not a date and time"),
+        ("local_at", {"local_at": "2020-01-01T09:00"}, "This time has passed."),
+        ("local_at", {"local_at": "2030-03-31T02:30"}, "skip 02:30 on this day. Choose 03:30"),
+        ("zone", {"zone": "Mars/Phobos"}, "There is no time zone “Mars/Phobos”"),
+        ("when", {"when": "now"}, "Choose a time, or send it now."),
+        ("rule", {"repeats": "rule", "rule": "FREQ=SECONDLY"}, "SECONDLY"),
+        ("rule", {"repeats": "rule", "rule": ""}, "Write a rule"),
+        ("rule", {"repeats": "rule", "rule": "FREQ=DAILY;UNTIL=20200101"}, ""),
+        ("until", {"repeats": "daily", "until": "2020-01-01"}, ""),
+        ("every", {"repeats": "daily", "every": "0"}, "greater than or equal to 1"),
+        ("expires", {"expires": "2020-01-01T00:00"}, "nobody would get it"),
+        ("users", {"users": ["everybody"]}, "is not a user"),
+        ("groups", {"groups": ["9" * 30]}, "is not a group"),
+        ("__all__", {"users": []}, "This would reach nobody."),
+    ],
+)
+def test_what_can_not_be_is_said_and_nothing_is_saved(office, user, field, values, text):
+    recurring = {"when": "recurring"} if "repeats" in values else {}
+    found = errors(office.post(ADD, timed(user, **recurring) | values))
+    assert list(found) == [field]
+    assert text in found[field][0]
+    assert not Reminder.objects.exists()
+
+
+def test_a_time_that_has_passed_is_sent_now_if_that_is_ticked(send, user):
+    response = send(ADD, timed(user, local_at="2020-01-01T09:00", send_if_past="on"))
+    assert said(response) == ["Sent to 1 person."]
+    assert Reminder.objects.get().state == State.SENT
+
+
+def test_a_time_that_has_passed_for_some_readers_is_told(office, user, settings):
+    settings.TIME_ZONE = "UTC"
+    Preference.objects.create(user=user, time_zone="Pacific/Kiritimati")
+    soon = recurrence.to_text((timezone.now() + timedelta(hours=1)).replace(tzinfo=None))
+    found = errors(office.post(ADD, timed(user, zone="", local_at=soon)))
+    assert "has passed in Pacific/Kiritimati already" in found["local_at"][0]
+
+
+def test_send_now_does_not_look_at_the_time(send, user):
+    send(ADD, timed(user, press="send", local_at="nonsense"))
+    assert Reminder.objects.get().state == State.SENT
 
 
 @pytest.mark.parametrize(
@@ -102,35 +253,17 @@ def test_saving_a_reminder_delivers_it(
         ("title", {"title": " "}),
         ("title", {"title": "x" * 201}),
         ("text", {"text": "x" * 10_001}),
+        ("text", {"text": "x" * 1_000_000}),
         ("level", {"level": "shout"}),
         ("link", {"link": "javascript:alert(1)"}),
         ("link", {"link": "//example.org"}),
-        ("recipients", {"recipients": []}),
-        ("recipients", {"recipients": ["everybody"]}),
-        ("recipients", {"recipients": ["999999"]}),
-        ("recipients", {"recipients": ["9" * 30]}),
     ],
 )
-def test_a_wrong_field_is_named_and_nothing_is_saved(office, user, field, values):
-    response = office.post(ADD, form(user) | values)
-    assert list(errors(response)) == [field]
+@pytest.mark.parametrize("press", ["draft", "send", "test"])
+def test_a_wrong_field_is_named_whatever_was_pressed(office, user, press, field, values):
+    found = errors(office.post(ADD, form(user, press=press) | values))
+    assert list(found) == [field]
     assert not Reminder.objects.exists()
-
-
-def test_no_recipients_are_said_plainly(office):
-    found = errors(office.post(ADD, form()))
-    assert found["recipients"] == ["Choose at least one recipient."]
-
-
-def test_a_bad_link_is_said_plainly_and_once(office, user):
-    [text] = errors(office.post(ADD, form(user, link="javascript:alert(1)")))["link"]
-    assert "begins with http:// or https://, or a path of this site" in text
-
-
-def test_someone_who_is_not_active_is_no_recipient(office, user):
-    gone = User.objects.create(username="gone", is_active=False)
-    found = errors(office.post(ADD, form(user, gone)))
-    assert found["recipients"] == [f"{gone.pk} is not an active user. Choose the recipients again."]
 
 
 def test_a_reminder_too_large_for_the_transport_is_a_form_error(office, user, settings):
@@ -139,108 +272,233 @@ def test_a_reminder_too_large_for_the_transport_is_a_form_error(office, user, se
     assert found["__all__"] == ["This reminder is too large to be sent. Shorten the text."]
 
 
-def test_a_line_break_is_one_character(office, user):
-    typed = "a\r\n" + "x" * 9_998
-    assert office.post(ADD, form(user, text=typed)).status_code == 302
+def test_a_line_break_is_one_character(send, user):
+    assert send(ADD, form(user, text="a\r\n" + "x" * 9_998)).status_code == 302
     assert Reminder.objects.get().text == "a\n" + "x" * 9_998
 
 
-def test_what_was_sent_is_read_only(office, user):
-    office.post(ADD, form(user))
+def test_someone_who_is_not_active_can_not_be_chosen(office, user):
+    gone = User.objects.create(username="gone", is_active=False)
+    found = errors(office.post(ADD, form(user, gone)))
+    assert found["users"] == [f"{gone.pk} is not an active user. Choose the users again."]
+
+
+# --- Changing -------------------------------------------------------------------------------------
+
+
+def test_a_scheduled_one_is_moved_and_made_a_draft_again(send, user):
+    send(ADD, timed(user))
     reminder = Reminder.objects.get()
-    response = office.get(change_url(reminder))
-    assert list(response.context["adminform"].form.fields) == ["recipients"]
-    office.post(change_url(reminder), form(title="Changed", text="Changed", link="/changed/"))
+    send(page_of(reminder), timed(user, seen=0, local_at="2030-03-05T09:00"))
+    assert [row.local for row in Occurrence.objects.all()] == ["2030-03-05T09:00"]
+    send(page_of(reminder), timed(user, press="draft", seen=1))
     reminder.refresh_from_db()
-    assert (reminder.title, reminder.text, reminder.link) == ("Backup", "Tonight.", "")
+    assert (reminder.state, reminder.version) == (State.DRAFT, 2)
+    assert not Occurrence.objects.exists()
 
 
-def test_recipients_can_be_added_and_nobody_gets_it_twice(
-    office, user, friend, django_capture_on_commit_callbacks
-):
-    with django_capture_on_commit_callbacks(execute=True):
-        office.post(ADD, form(user))
-        response = office.post(
-            change_url(Reminder.objects.get()), {"recipients": [user.pk, friend.pk]}
-        )
-    assert response.status_code == 302
-    assert Delivery.objects.count() == 2
-    assert [len(storage.read(user_channel(who), 1).log) for who in (user, friend)] == [1, 1]
+def test_of_two_who_change_it_the_later_one_is_told(send, office, user):
+    send(ADD, form(user, press="draft"))
+    reminder = Reminder.objects.get()
+    send(page_of(reminder), form(user, press="draft", seen=0, title="First"))
+    response = office.post(page_of(reminder), form(user, press="send", seen=0, title="Second"))
+    assert "Somebody else has changed this reminder" in errors(response)["__all__"][0]
+    reminder.refresh_from_db()
+    assert (reminder.title, reminder.state) == ("First", State.DRAFT)
+    # It stays so however often it is sent off.
+    again = response.context["adminform"].form["seen"].value()
+    assert errors(office.post(page_of(reminder), form(user, seen=again)))
 
 
-def test_a_sent_reminder_is_saved_without_more_recipients(office, user):
-    office.post(ADD, form(user))
-    assert office.post(change_url(Reminder.objects.get()), {}).status_code == 302
+def test_what_was_sent_is_not_changed(send, office, user):
+    send(ADD, form(user))
+    reminder = Reminder.objects.get()
+    assert not office.get(page_of(reminder)).context["adminform"].form.fields
+    response = office.post(page_of(reminder), form(user, title="Changed"))
+    assert said(response) == ["This reminder can't be changed any more. Duplicate it instead."]
+    reminder.refresh_from_db()
+    assert reminder.title == "Backup"
     assert Delivery.objects.count() == 1
 
 
-def test_the_form_for_a_new_one_is_not_changed_by_a_sent_one(office, user):
-    office.post(ADD, form(user))
-    office.get(change_url(Reminder.objects.get()))
-    recipients = office.get(ADD).context["adminform"].form.fields["recipients"]
-    assert recipients.label == "Recipients"
-    assert recipients.required
-
-
-def test_the_author_stays_when_somebody_else_adds_recipients(office, admin, user, friend):
-    office.post(ADD, form(user))
+def test_cancel_stops_what_is_to_come(send, office, user):
+    send(ADD, timed(user))
     reminder = Reminder.objects.get()
-    staff("change_reminder").post(change_url(reminder), {"recipients": [friend.pk]})
+    send(f"{LIST}{reminder.pk}/cancel/", {})
     reminder.refresh_from_db()
-    assert reminder.created_by == admin
-    assert reminder.deliveries.count() == 2
+    assert reminder.state == State.CANCELLED
+    assert not Occurrence.objects.exists()
+    response = send(f"{LIST}{reminder.pk}/cancel/", {})
+    assert said(response)[-1].startswith("There is nothing to cancel")
 
 
-def test_the_list_counts_delivered_and_read(office, user, friend):
-    office.post(ADD, form(user, friend))
-    Delivery.objects.filter(user=user).update(read_at=timezone.now())
+def test_a_duplicate_is_a_draft_for_the_same_people(send, user, friend):
+    group = Group.objects.create(name="crew")
+    send(ADD, timed(user, friend, groups=[group.pk], acknowledge="on"))
+    send(f"{LIST}{Reminder.objects.get().pk}/duplicate/", {})
+    copied, first = Reminder.objects.all()
+    assert (copied.title, copied.local_at, copied.state) == (
+        *(first.title, first.local_at),
+        State.DRAFT,
+    )
+    assert list(copied.groups.all()) == [group]
+    assert set(copied.users.all()) == {user, friend}
+    assert copied.acknowledge
+
+
+# --- The preview ----------------------------------------------------------------------------------
+
+
+def test_the_preview_counts_names_and_says_when(office, user, friend):
+    values = timed(user, friend, when="recurring", repeats="weekly", title="")
+    found = office.post(PREVIEW, values).json()
+    assert (found["count"], found["people"], found["names"]) == (2, "2 people", ["demo", "friend"])
+    assert found["when"].startswith("Every Monday at 09:00, Europe/Berlin. Next: Mon, 4 March 2030")
+    assert not Reminder.objects.exists()
+
+
+def test_the_preview_says_what_is_wrong(office, user):
+    found = office.post(PREVIEW, timed(user, zone="Mars/Phobos")).json()
+    assert (found["count"], found["when"]) == (1, "")
+    assert "Mars/Phobos" in found["errors"]["zone"][0]
+
+
+def test_the_preview_names_ten_and_counts_the_rest(office):
+    User.objects.bulk_create(User(username=f"u{n:02}") for n in range(30))
+    found = office.post(PREVIEW, form(everyone="on")).json()
+    assert (found["count"], len(found["names"]), found["rest"]) == (31, 10, "and 21 more")
+
+
+def test_the_preview_is_for_those_who_write(user):
+    assert Client().post(PREVIEW, form(user)).status_code == 302
+    assert staff("view_reminder").post(PREVIEW, form(user)).status_code == 403
+    assert staff("add_reminder", username="a").get(PREVIEW).status_code == 405
+    for permission in ("add_reminder", "change_reminder"):
+        found = staff(permission, username=permission).post(PREVIEW, form(user)).json()
+        assert (found["count"], found["names"]) == (1, [])
+
+
+def test_a_form_that_is_opened_shows_its_audience(send, office, user):
+    send(ADD, form(user, press="draft"))
+    html = office.get(page_of(Reminder.objects.get())).content.decode()
+    assert re.search(r'data-part="people">1 person<.*>: demo<', html)
+
+
+# --- The report -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(send, user, friend):
+    """Return a reminder that two people are asked to acknowledge; one has."""
+    send(ADD, form(user, friend, acknowledge="on"))
+    Delivery.objects.filter(user=user).update(
+        read_at=timezone.now(), acknowledged_at=timezone.now()
+    )
+    return Reminder.objects.get()
+
+
+def test_the_report_counts_and_names_who_is_missing(office, asked, friend):
+    html = office.get(page_of(asked)).content.decode()
+    counts = dict(re.findall(r'data-count="(\w+)">(\d+)<', html))
+    assert counts == {
+        **{"addressed": "2", "delivered": "0", "read": "1", "acknowledged": "1"},
+        **{"snoozed": "0", "expired": "0"},
+    }
+    assert re.search(r"1 person has not acknowledged it: <bdi>friend</bdi>", html)
+    assert f"reminder-{asked.pk}:" in html  # the page follows its report
+
+
+def test_only_those_who_have_not_acknowledged_are_reminded(send, office, asked, friend):
+    again_url = f"{LIST}{asked.pk}/again/"
+    assert said(send(again_url, {}))[-1] == "Sent to 1 person."
+    again = Reminder.objects.latest("pk")
+    assert (again.title, again.acknowledge) == (asked.title, True)
+    assert [delivery.user for delivery in again.deliveries.all()] == [friend]
+
+    Delivery.objects.update(acknowledged_at=timezone.now())
+    assert said(send(again_url, {}))[-1] == "Everybody has acknowledged it."
+    assert Reminder.objects.count() == 2
+
+
+def test_the_report_is_a_table_that_runs_nothing(office, asked, friend):
+    friend.first_name = '=HYPERLINK("http://example.org")'
+    friend.save()
+    response = office.get(f"{LIST}{asked.pk}/export/")
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    heads, first, second = csv.reader(response.getvalue().decode("utf-8-sig").splitlines())
+    assert heads[:2] == ["User", "Name"]
+    assert (first[0], second[0]) == ("demo", "friend")
+    assert second[1] == '\'=HYPERLINK("http://example.org")'
+    assert first[6] and not second[6]
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", " =1", "＝1", "\r=1", "|x"])
+def test_no_cell_is_a_formula(text):
+    assert safe_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "anna", "2030-01-01", "a=b", None])
+def test_other_cells_stay_as_they_are(text):
+    assert safe_cell(text) == (text or "")
+
+
+def test_the_table_is_read_in_batches(office, asked, monkeypatch):
+    monkeypatch.setattr("notifications.reminders.export.ROWS_PER_QUERY", 1)
+    parts = list(office.get(f"{LIST}{asked.pk}/export/").streaming_content)
+    assert len(parts) == 3
+
+
+# --- The lists ------------------------------------------------------------------------------------
+
+
+def test_the_list_counts_addressed_and_read(office, asked):
     html = office.get(LIST).content.decode()
-    assert re.search(r'field-delivered">2<', html)
+    assert re.search(r'field-addressed">2<', html)
     assert re.search(r'field-read">1<', html)
 
 
-def test_the_list_costs_the_same_queries_however_long(office, user):
+def test_the_list_costs_the_same_queries_however_long(send, office, user):
     def queries():
         with CaptureQueriesContext(connection) as captured:
             office.get(LIST)
         return len(captured)
 
-    office.post(ADD, form(user))
+    send(ADD, timed(user, when="recurring", repeats="daily"))
     one = queries()
     for _ in range(5):
-        office.post(ADD, form(user))
+        send(ADD, timed(user))
     assert queries() == one
 
 
-def test_deliveries_are_listed_by_reminder_and_made_by_nobody(office, user, friend):
-    office.post(ADD, form(user, friend))
-    office.post(ADD, form(user))
-    first = Reminder.objects.earliest("pk")
-    response = office.get("/admin/reminders/delivery/", {"reminder__id__exact": first.pk})
+def test_deliveries_are_listed_by_reminder_and_made_by_nobody(office, asked, friend):
+    remind(friend, "Another")
+    url = "/admin/reminders/delivery/"
+    response = office.get(url, {"reminder__id__exact": asked.pk})
     assert response.context["cl"].result_count == 2
-    assert office.get("/admin/reminders/delivery/add/").status_code == 403
-    delivery = Delivery.objects.latest("pk")
-    office.post(f"/admin/reminders/delivery/{delivery.pk}/change/", {"user": friend.pk})
-    delivery.refresh_from_db()
-    assert delivery.user == user
+    assert office.get(f"{url}add/").status_code == 403
+    delivery = asked.deliveries.earliest("pk")
+    office.post(f"{url}{delivery.pk}/change/", {"user": friend.pk})
+    assert asked.deliveries.filter(user=friend).count() == 1
 
 
-def test_deleting_a_reminder_takes_its_deliveries_along(office, user):
-    office.post(ADD, form(user))
-    office.post(f"{LIST}{Reminder.objects.get().pk}/delete/", {"post": "yes"})
+def test_deleting_a_reminder_takes_its_deliveries_along(office, asked):
+    office.post(f"{LIST}{asked.pk}/delete/", {"post": "yes"})
     assert not Reminder.objects.exists()
     assert not Delivery.objects.exists()
 
 
+# --- Who may --------------------------------------------------------------------------------------
+
+
 def search(client, term):
-    """Return the status of a search for recipients, and the names that it found."""
-    field = {"app_label": "reminders", "model_name": "delivery", "field_name": "user"}
+    """Return the status of a search for users, and the names that it found."""
+    field = {"app_label": "reminders", "model_name": "reminder", "field_name": "users"}
     response = client.get("/admin/autocomplete/", {**field, "term": term})
     found = response.json()["results"] if response.status_code == 200 else []
     return response.status_code, [result["text"] for result in found]
 
 
-def test_recipients_are_found_as_one_types_and_only_active_ones(office, user, friend):
+def test_people_are_found_as_one_types_and_only_active_ones(office, user, friend):
     User.objects.create(username="demoted", is_active=False)
     assert search(office, "dem") == (200, ["demo"])
 
@@ -249,15 +507,6 @@ def test_who_may_not_see_users_can_not_search_them(user):
     client = staff("add_reminder")
     assert client.get(ADD).status_code == 200
     assert search(client, "demo") == (403, [])
-
-
-def test_the_form_has_no_inline_script_or_style(office, user):
-    office.post(ADD, form(user))
-    for url in (ADD, change_url(Reminder.objects.get())):
-        html = office.get(url).content.decode()
-        assert "admin-autocomplete" in html
-        assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)", html)
-        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", html)
 
 
 @pytest.mark.parametrize(
@@ -269,19 +518,64 @@ def test_the_form_has_no_inline_script_or_style(office, user):
         ("view_delivery", 403, 403),
     ],
 )
-def test_permissions_are_djangos(office, user, permission, add, change):
-    office.post(ADD, form(user))
+def test_permissions_are_djangos(permission, add, change):
+    reminder = Reminder.objects.create(title="Draft")
     client = staff(permission)
     assert client.get(ADD).status_code == add
-    assert client.get(change_url(Reminder.objects.get())).status_code == change
+    assert client.get(page_of(reminder)).status_code == change
 
 
-def test_who_may_only_look_can_not_send(office, user, friend):
-    office.post(ADD, form(user))
-    reminder = Reminder.objects.get()
-    response = staff("view_reminder").post(change_url(reminder), {"recipients": [friend.pk]})
-    assert response.status_code == 403
-    assert Delivery.objects.count() == 1
+def test_everyone_and_filters_need_a_permission_of_their_own(send, user, friend):
+    writer = staff("add_reminder", "view_reminder", "change_reminder")
+    wide = {"everyone": "on", "filter_joined_before": "2999-01-01", "filter_staff": "on"}
+    assert writer.post(PREVIEW, form(**wide)).json()["count"] == 0
+    assert "reach nobody" in errors(writer.post(ADD, form(**wide)))["__all__"][0]
+    # Not by way of somebody else's draft either.
+    draft = Reminder.objects.create(title="Wide", everyone=True)
+    found = errors(writer.post(page_of(draft), form(user, seen=0)))
+    assert "You may not send to everyone" in found["__all__"][0]
+    assert not Delivery.objects.exists()
+
+    boss = staff("add_reminder", "view_reminder", "send_to_everyone", username="boss")
+    assert said(send(ADD, form(everyone="on"), boss)) == ["Sent to 5 people."]
+
+
+@pytest.mark.parametrize("action", ["cancel", "again", "duplicate", "export"])
+def test_actions_are_refused_without_the_permission(office, asked, action):
+    url = f"{LIST}{asked.pk}/{action}/"
+    Reminder.objects.filter(pk=asked.pk).update(state=State.SCHEDULED)
+    before = Reminder.objects.count()
+    assert Client().post(url).status_code == 302
+    client = staff("view_reminder")
+    assert client.post(url).status_code == 403
+    assert Reminder.objects.count() == before
+    assert Reminder.objects.get().state == State.SCHEDULED
+    if action != "export":
+        assert office.get(url).status_code == 405
+        strict = Client(enforce_csrf_checks=True)
+        strict.force_login(User.objects.get(username="admin"))
+        assert strict.post(url).status_code == 403
+    assert office.post(f"{LIST}999999/{action}/").status_code == 404
+
+
+def test_who_may_only_look_can_not_change_or_test(user):
+    draft = Reminder.objects.create(title="Draft")
+    client = staff("view_reminder")
+    for press in ("draft", "schedule", "send", "test"):
+        assert client.post(page_of(draft), form(user, press=press, seen=0)).status_code == 403
+    assert not Delivery.objects.exists()
+
+
+def test_who_may_only_write_is_not_led_to_what_they_may_not_see(send, user):
+    response = send(ADD, form(user), staff("add_reminder"))
+    assert response.url == "/admin/"
+
+
+def test_the_report_of_who_needs_the_permission_for_deliveries(asked):
+    html = staff("view_reminder").get(page_of(asked)).content.decode()
+    assert "1 person has not acknowledged it" in html
+    assert "friend" not in html
+    assert "export" not in html
 
 
 def test_someone_without_the_staff_mark_is_sent_away(user):
@@ -289,3 +583,11 @@ def test_someone_without_the_staff_mark_is_sent_away(user):
     client.force_login(user)
     assert client.post(ADD, form(user)).status_code == 302
     assert not Reminder.objects.exists()
+
+
+def test_the_pages_have_no_inline_script_or_style(send, office, user, asked):
+    draft = Reminder.objects.create(title="Draft")
+    for url in (ADD, page_of(draft), page_of(asked)):
+        html = office.get(url).content.decode()
+        assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)", html)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", html)

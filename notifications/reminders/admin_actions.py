@@ -1,0 +1,144 @@
+"""What can be done with a reminder in the admin beside saving it: each a POST of its own."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponseBase,
+    JsonResponse,
+)
+from django.urls import path
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from . import api, preview, report, schedule
+from .admin_page import PageMixin, sent_text
+from .duplicating import duplicate
+from .export import csv_response
+from .models import Reminder
+
+
+class ActionsMixin(PageMixin):
+    def get_urls(self) -> list[Any]:
+        def url(route: str, name: str, view: Any) -> Any:
+            wrapped = self.admin_site.admin_view(view)
+            return path(route, wrapped, name=f"reminders_reminder_{name}")
+
+        return [
+            url("preview/", "preview", self.preview_view),
+            url("<path:object_id>/duplicate/", "duplicate", self.duplicate_view),
+            url("<path:object_id>/cancel/", "cancel", self.cancel_view),
+            url("<path:object_id>/again/", "again", self.again_view),
+            url("<path:object_id>/export/", "export", self.export_view),
+            *super().get_urls(),
+        ]
+
+    @method_decorator(require_POST)
+    def preview_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer how many people a form addresses, who, and when, without saving anything."""
+        if not self.may_write(request):
+            raise PermissionDenied
+        form = self.get_form(request)(request.POST) if self.has_add_permission(request) else None
+        if form is None:
+            form = self._unsaved_form(request)
+        return JsonResponse(preview.of_form(form, self.may_see_names(request)))
+
+    def _unsaved_form(self, request: HttpRequest) -> Any:
+        """The form for somebody who may change reminders and not add any."""
+        return self.get_form(request, Reminder(), change=True)(request.POST)
+
+    @method_decorator(require_POST)
+    def duplicate_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        reminder = self._found(request, object_id)
+        if not (self.has_view_permission(request, reminder) and self.has_add_permission(request)):
+            raise PermissionDenied
+        copied = duplicate(reminder, by=request.user)
+        self.log_addition(request, copied, [{"added": {}}])
+        self._say(request, _("This is a copy, a draft. It is sent to nobody yet."))
+        return self._to_page(request, copied)
+
+    @method_decorator(require_POST)
+    def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        reminder = self._found(request, object_id)
+        if not self.has_change_permission(request, reminder):
+            raise PermissionDenied
+        if schedule.cancel(reminder):
+            self.log_change(request, reminder, _("Cancelled."))
+            self._say(request, _("Cancelled: it is sent to nobody any more. Who has it keeps it."))
+        else:
+            text = _("There is nothing to cancel: it was sent, or cancelled before.")
+            self.message_user(request, text, messages.WARNING)
+        return self._to_page(request, reminder)
+
+    @method_decorator(require_POST)
+    def again_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Remind those who have not acknowledged, by a new reminder with the same text."""
+        reminder = self._found(request, object_id)
+        if not (
+            self.has_view_permission(request, reminder)
+            and self.has_add_permission(request)
+            and self.may_send(request, reminder)
+        ):
+            raise PermissionDenied
+        if not reminder.acknowledge or not report.not_acknowledged(reminder).exists():
+            self.message_user(request, _("Everybody has acknowledged it."), messages.WARNING)
+            return self._to_page(request, reminder)
+        try:
+            again = api.remind_again(reminder, request.user)
+        except ValidationError as error:
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            return self._to_page(request, reminder)
+        self.log_addition(request, again, [{"added": {}}])
+        self._say(request, sent_text(again))
+        return self._to_page(request, again)
+
+    def export_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Answer with the report as CSV; it changes nothing, so it may be a link."""
+        reminder = self._found(request, object_id)
+        if not (
+            self.has_view_permission(request, reminder)
+            and request.user.has_perm("reminders.view_delivery")
+        ):
+            raise PermissionDenied
+        return csv_response(request, reminder)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        if request.method == "POST" and "_test" in request.POST:
+            self._send_test(request, object_id)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def _send_test(self, request: HttpRequest, object_id: str | None) -> None:
+        """Send what was typed to whoever typed it; the form is shown again and not saved."""
+        reminder = None if object_id is None else self.get_object(request, unquote(object_id))
+        if not self.may_edit(request, reminder):
+            raise PermissionDenied
+        form = self.get_form(request, reminder, change=reminder is not None)(
+            request.POST, instance=reminder
+        )
+        if not form.is_valid():
+            return  # it is shown with what is wrong, and being wrong it is not saved
+        try:
+            api.send_test(form.instance, request.user)
+        except ValidationError as error:  # with its longer title it may be too large
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+        else:
+            self._say(request, _("A test was sent to you. Nothing was saved yet."))
+        request.reminder_typed = request.POST  # type: ignore[attr-defined]
+        request.method = "GET"  # Django's view is to show a form, and not to save it
+
+    def _found(self, request: HttpRequest, object_id: str) -> Any:
+        reminder = self.get_object(request, unquote(object_id))
+        if reminder is None:
+            raise Http404
+        return reminder

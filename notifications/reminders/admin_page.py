@@ -1,0 +1,248 @@
+"""The page of one reminder in the admin: the form while it can be changed, then its report."""
+
+import copy
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from .. import sse, storage
+from ..channels import user_channel
+from ..exceptions import RedisUnavailable
+from ..jobs.models import Job
+from ..pages import Live, no_cursor
+from . import preview, report, schedule, sending, timing
+from .forms import (
+    AUDIENCE_FIELDS,
+    TEXT_FIELDS,
+    WHEN_FIELDS,
+    WIDE_FIELDS,
+    KeysWidget,
+    ReminderForm,
+)
+from .models import Occurrence, Reminder
+
+EDITABLE = (Reminder.State.DRAFT, Reminder.State.SCHEDULED)
+OPEN_NAMES = 20  # of those who have not acknowledged, on the page
+
+SAID = ("when_text", "audience_text", "created_by", "created", "sent_at")
+
+
+class PageMixin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = ReminderForm
+    change_form_template = "admin/reminders/reminder/change_form.html"
+
+    class Media:
+        css = {"all": ("notifications/admin/reminders.css",)}
+
+    # --- Who may ----------------------------------------------------------------------------------
+
+    def may_write(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request) or self.has_change_permission(request)
+
+    def may_send_to_everyone(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reminders.send_to_everyone")
+
+    def may_send(self, request: HttpRequest, reminder: Any) -> bool:
+        """Whether the user may have this reminder's audience reminded."""
+        is_wide = any(getattr(reminder, name) for name in WIDE_FIELDS)
+        return not is_wide or self.may_send_to_everyone(request)
+
+    def may_edit(self, request: HttpRequest, reminder: Any) -> bool:
+        if reminder is None:
+            return self.has_add_permission(request)
+        return reminder.state in EDITABLE and self.has_change_permission(request, reminder)
+
+    def may_see_names(self, request: HttpRequest) -> bool:
+        meta = self.model._meta.get_field("users").related_model._meta
+        return request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}")
+
+    # --- The form ---------------------------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if not self.may_edit(request, obj):
+            return [(None, {"fields": (*TEXT_FIELDS, *SAID)})]
+        audience = {"fields": AUDIENCE_FIELDS, "classes": ("audience",)}
+        return [
+            (None, {"fields": (*TEXT_FIELDS, "seen")}),
+            (_("To whom"), audience),
+            (_("When"), {"fields": WHEN_FIELDS, "classes": ("when",)}),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if self.may_edit(request, obj) else (*TEXT_FIELDS, *SAID)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[Any]:
+        if not self.may_edit(request, obj):
+            return super().get_form(request, obj, change, **{**kwargs, "form": forms.ModelForm})
+        made: Any = super().get_form(request, obj, change, **kwargs)
+        for name in ("users", "groups"):
+            # A copy: what is declared is one object for every form made of this class.
+            field: Any = copy.deepcopy(made.base_fields[name])
+            field.widget = KeysWidget(Reminder._meta.get_field(name), self.admin_site)
+            field.widget.choices = field.choices
+            made.base_fields[name] = field
+        made.may_send_to_everyone = self.may_send_to_everyone(request)
+        made.typed = getattr(request, "reminder_typed", None)
+        form: type[Any] = made
+        return form
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        if request.method == "POST" and object_id is not None:
+            reminder = self.get_object(request, object_id)
+            if reminder is not None and reminder.state not in EDITABLE:
+                text = _("This reminder can't be changed any more. Duplicate it instead.")
+                self.message_user(request, text, messages.ERROR)
+                return HttpResponseRedirect(request.path)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        form, names = context["adminform"].form, self.may_see_names(request)
+        may_edit = self.may_edit(request, obj)
+        context["may_edit"] = may_edit
+        if may_edit:
+            bound = form.is_bound
+            found = preview.of_form(form, names) if bound else preview.of_reminder(obj, names)
+            context["preview"] = found
+        if obj is not None:
+            context.update(self._report_context(request, obj))
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _report_context(self, request: HttpRequest, reminder: Any) -> dict[str, Any]:
+        # Before the report is counted, so that the page's stream leaves no gap.
+        request.live = _follow(request.user, reminder)  # type: ignore[attr-defined]
+        found = report.current(reminder)
+        may_see_who = request.user.has_perm("reminders.view_delivery")
+        missing = report.not_acknowledged(reminder) if reminder.acknowledge else None
+        job = Job.objects.filter(pk=reminder.job).first() if reminder.job else None
+        may_see_job = job is not None and (
+            job.owner_id == request.user.pk or request.user.has_perm("jobs.view_job")
+        )
+        active = (Reminder.State.SCHEDULED, Reminder.State.SENDING)
+        may_change = self.has_change_permission(request, reminder)
+        return {
+            "report": found,
+            "has_report": found["addressed"] or reminder.state not in EDITABLE,
+            "missing_count": missing.count() if missing is not None else 0,
+            "missing_names": (
+                [str(user) for user in missing.order_by("pk")[:OPEN_NAMES]]
+                if missing is not None and may_see_who
+                else []
+            ),
+            "may_remind_again": self.has_add_permission(request)
+            and self.may_send(request, reminder),
+            "may_export": may_see_who,
+            "may_duplicate": self.has_add_permission(request),
+            "may_cancel": may_change and reminder.state in active,
+            "job": job if may_see_job else None,
+        }
+
+    # --- Saving -----------------------------------------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            # The form holds the row, so this is not of what beat has begun to send.
+            due = Occurrence.objects.filter(reminder=obj, state=Occurrence.State.DUE)
+            due.delete()
+            obj.version += 1
+        else:
+            obj.created_by = request.user
+        is_scheduled = form.action == "schedule" and not form.cleaned_data.get("is_past")
+        obj.state = Reminder.State.SCHEDULED if is_scheduled else Reminder.State.DRAFT
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        reminder = form.instance
+        if reminder.state == Reminder.State.SCHEDULED:
+            schedule.plan(reminder)
+            when = timing.in_words(reminder.local_at, reminder.zone, reminder.rule)
+            self._say(request, _("Scheduled: %(when)s.") % {"when": when})
+        elif form.action in ("send", "schedule"):
+            sending.send_now(reminder, request.user)
+            self._say(request, sent_text(reminder))
+        else:
+            self._say(request, _("Saved as a draft. It is sent to nobody yet."))
+
+    def _say(self, request: HttpRequest, text: str) -> None:
+        self.message_user(request, text, messages.SUCCESS)
+
+    def response_add(self, request: HttpRequest, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._to_page(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._to_page(request, obj)
+
+    def _to_page(self, request: HttpRequest, reminder: Any) -> HttpResponseRedirect:
+        site = self.admin_site.name
+        if not self.has_view_or_change_permission(request, reminder):  # somebody who only adds
+            return HttpResponseRedirect(reverse(f"{site}:index"))
+        return HttpResponseRedirect(
+            reverse(f"{site}:reminders_reminder_change", args=[reminder.pk])
+        )
+
+    # --- What is said of one that is not changed any more -----------------------------------------
+
+    @admin.display(description=_("when"))
+    def when_text(self, reminder: Any) -> str:
+        if not reminder.local_at:
+            return _("at once")
+        return timing.in_words(reminder.local_at, reminder.zone, reminder.rule)
+
+    @admin.display(description=_("to whom"))
+    def audience_text(self, reminder: Any) -> str:
+        if reminder.everyone:
+            return _("everyone")
+        users, groups = reminder.users.count(), [str(group) for group in reminder.groups.all()]
+        texts = [ngettext("%(n)s user", "%(n)s users", users) % {"n": number_format(users)}]
+        texts = texts[: users > 0]
+        texts += [_("group %(name)s") % {"name": name} for name in groups]
+        if reminder.filter_active_since:
+            texts.append(_("active since %(date)s") % {"date": reminder.filter_active_since})
+        if reminder.filter_joined_before:
+            texts.append(_("joined before %(date)s") % {"date": reminder.filter_joined_before})
+        if reminder.filter_staff:
+            texts.append(_("staff"))
+        return "; ".join(texts) or _("nobody")
+
+
+def sent_text(reminder: Reminder) -> str:
+    """Return what has just been sent to how many; a large sending goes on as a job."""
+    count = report.counts(reminder)["addressed"]
+    if not count:  # to few people it is sent already, though only the commit says so
+        return _("It is being sent. Its bar and its report are below.")
+    text = ngettext("Sent to %(count)s person.", "Sent to %(count)s people.", count)
+    return text % {"count": number_format(count)}
+
+
+def _follow(user: Any, reminder: Reminder) -> Live:
+    """Return what the page needs to follow the reminder's report, and its user's jobs."""
+    channels = [user_channel(user)]
+    if report.may_read(user, str(reminder.pk)):  # else the whole stream would be refused
+        channels.append(report.channel_of(reminder))
+    try:
+        cursor, available = sse.format_cursor(storage.cursors(channels)), True
+    except RedisUnavailable:
+        cursor, available = no_cursor(channels), False
+    return Live(reverse("notifications:events"), cursor, available)

@@ -1,0 +1,64 @@
+"""A reminder's page in the admin: it says whom it reaches before, and what became of it after."""
+
+from playwright.sync_api import expect
+
+from tests.support.browser import ADD_REMINDER, OpenWindow, is_same, mark
+from tests.support.site import Site
+
+ASK = """
+from django.contrib.auth.models import User
+from notifications.reminders import remind
+users = User.objects.filter(username__in={names})
+print(remind(users, "Drill", acknowledge=True).pk)
+"""
+
+ACKNOWLEDGE = """
+from django.contrib.auth.models import User
+from notifications.reminders.models import Delivery
+from notifications.reminders.reading import acknowledge
+user = User.objects.get(username="{name}")
+acknowledge(user, list(Delivery.objects.of(user).values_list("pk", flat=True)))
+"""
+
+
+def test_the_form_says_whom_it_reaches_and_when(site: Site, open_window: OpenWindow):
+    name = site.new_user()
+    page = open_window(site.login("admin")).tab(ADD_REMINDER)
+    expect(page.locator("#reminder-audience")).to_contain_text("nobody yet")
+    expect(page.get_by_role("button", name="Schedule")).to_be_hidden()
+    page.get_by_label("Title").fill("Backup")
+
+    page.locator(".field-users .select2-selection").click()
+    page.keyboard.type(name)
+    page.get_by_role("option", name=name, exact=True).click()
+    expect(page.locator("#reminder-audience")).to_contain_text(f"1 person: {name}")
+
+    page.get_by_label("Again and again").check()
+    expect(page.get_by_role("button", name="Send now")).to_be_hidden()
+    page.locator("#id_local_at").fill("2030-03-04T09:00")
+    page.locator("#id_zone").select_option("Europe/Berlin")
+    expect(page.locator("#reminder-when")).to_contain_text("Every Monday at 09:00, Europe/Berlin")
+    page.locator("#id_repeats").select_option("rule")
+    page.locator("#id_rule").fill("FREQ=SECONDLY")
+    expect(page.locator("#reminder-when")).to_have_attribute("data-wrong", "")
+
+    page.get_by_label("Now", exact=True).check()
+    page.get_by_role("button", name="Send now").click()
+    expect(page.get_by_text("Sent to 1 person.")).to_be_visible()
+    expect(page.locator("[data-count=addressed]")).to_have_text("1")
+
+
+def test_the_report_moves_and_reminds_only_who_is_missing(site: Site, open_window: OpenWindow):
+    first, second = site.new_user(), site.new_user()
+    pk = site.shell(ASK.format(names=[first, second])).split()[-1]
+    page = open_window(site.login("admin")).live_tab(f"/admin/reminders/reminder/{pk}/change/")
+    mark(page)
+    expect(page.locator("[data-count=acknowledged]")).to_have_text("0")
+    site.shell(ACKNOWLEDGE.format(name=first))
+    expect(page.locator("[data-count=acknowledged]")).to_have_text("1")
+    expect(page.locator(".reminder-missing")).to_have_text(
+        f"1 person has not acknowledged it: {second}"
+    )
+    assert is_same(page)
+    page.get_by_role("button", name="Remind only those").click()
+    expect(page.get_by_text("Sent to 1 person.")).to_be_visible()
