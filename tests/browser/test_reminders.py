@@ -95,12 +95,14 @@ def test_a_reminder_written_in_the_admin_is_on_open_pages_within_a_second(
     admin = open_window(site.login("admin")).tab(ADD_REMINDER)
     admin.get_by_label("Title").fill("Backup <b>tonight</b>")
     admin.get_by_label("Text").fill("Log out\nby 22:00.")
-    admin.get_by_label("Level").select_option("urgent")
+    admin.get_by_label("Urgent").check()
     admin.get_by_label("Link").fill("/jobs/")
-    admin.locator(".field-recipients .select2-search__field").type(name)
+    admin.locator(".field-users .select2-selection").click()
+    admin.keyboard.type(name)
     admin.locator(".select2-results__option").get_by_text(name, exact=True).click()
+    admin.get_by_label("Now", exact=True).check()
     with admin.expect_response(lambda response: response.request.method == "POST"):
-        admin.get_by_role("button", name="Save", exact=True).click()
+        admin.get_by_role("button", name="Send now").click()
     saved = time.time()
     expect(admin.get_by_text("Sent to 1 person.")).to_be_visible()
 

@@ -57,7 +57,7 @@ function show({ id, level, title, text, link, acknowledge }) {
   const toast = toasts.querySelector("template").content.firstElementChild.cloneNode(true);
   const part = (selector) => toast.querySelector(selector);
   Object.assign(toast.dataset, { reminder: id, level, acknowledge });
-  part(".level").textContent = toasts.dataset[level] ?? "";
+  part(".level").textContent = toasts.dataset[level];
   part("bdi").textContent = title;
   part("[name=id]").value = id;
   part("[type=button]").onclick = () => toast.remove();
@@ -83,7 +83,7 @@ function claim({ id, level, title, text }, tag) {
     const { dataset } = document.getElementById("unread");
     const [from, to] = dataset.quiet.split("-");
     const now = new Date().toTimeString().slice(0, 5);
-    // When quiet, two of three hold.
+    // Quiet: two of three.
     if (!looked && dataset.notify.includes(level) && (now >= from) + (now < to) + (from > to) < 2) notify(title, text, tag);
     return new Promise((release) => { setTimeout(release, TOAST_MS); });
   };
@@ -97,13 +97,15 @@ function post(what, ids) {
   fetch(url + what, { method: "POST", body, headers: { "X-CSRFToken": token }, keepalive: true });
 }
 
-// To follow a link is to read.
-window.onclick = window.onauxclick = ({ target, button }) => {
+function followed({ target, button }) {
   const item = button < 2 && target.closest("[data-reminder] a")?.closest("[data-reminder]");
   if (item) post("read/", [item.dataset.reminder]);
-};
+}
 
-window.onsubmit = async (event) => {
+addEventListener("click", followed);
+addEventListener("auxclick", followed);
+
+addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
   if (!form.closest("[data-reminder], reminder-list")) return;
   event.preventDefault();
@@ -112,4 +114,4 @@ window.onsubmit = async (event) => {
   if (status !== 204) location.reload();
   form.closest(".toast")?.remove();
   refreshSnapshot();
-};
+});
