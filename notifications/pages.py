@@ -2,7 +2,7 @@
 Pages that go on where they were rendered: a snapshot, and the cursor from which to follow it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
@@ -13,9 +13,6 @@ from django.urls import reverse
 from . import sse, storage
 from .channels import user_channel
 from .exceptions import RedisUnavailable
-
-# Proven by nothing: a stream that opens from it begins with a reset.
-NO_CURSOR = "0"
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -55,5 +52,10 @@ def follow(user: Any) -> Live | None:
     try:
         cursor, available = sse.format_cursor(storage.cursors([channel])), True
     except RedisUnavailable:
-        cursor, available = NO_CURSOR, False
+        cursor, available = no_cursor([channel]), False
     return Live(reverse("notifications:events"), cursor, available)
+
+
+def no_cursor(channels: Iterable[str]) -> str:
+    """Return what proves nothing: a stream that opens from it begins with a reset."""
+    return sse.format_cursor(dict.fromkeys(channels, 0))

@@ -306,10 +306,13 @@ class Subscription:
             self._places[name].cursor = id
         return self._id_line() + sse.event("stream-reset", json.dumps({"channels": list(cursor)}))
 
-    def _id_line(self) -> bytes:
-        return sse.id_line(
-            {name: place.cursor for name, place in self._places.items() if place.cursor is not None}
-        )
+    def _id_line(self, first: str = "") -> bytes:
+        """Return the cursor's line; it begins with the channel ``first``."""
+        places = self._places.items()
+        cursor = {name: place.cursor for name, place in places if place.cursor is not None}
+        if first in cursor:
+            cursor = {first: cursor.pop(first), **cursor}
+        return sse.id_line(cursor)
 
     def _replay(self, page: storage.Page[Frame]) -> bytes:
         place = self._places[page.channel]
@@ -358,9 +361,9 @@ class Subscription:
 
     def _send(self, frame: Frame, place: Place) -> bytes:
         place.floor = frame.id
-        if frame.key:
-            return frame.wire
-        place.cursor = frame.id
+        if not frame.key:
+            place.cursor = frame.id
         if len(self._places) == 1:
             return frame.wire
-        return self._id_line() + frame.body
+        # So that a client knows whose message it is, a latest value too.
+        return self._id_line(frame.channel) + frame.body

@@ -22,7 +22,7 @@ from .subscription import VISITOR, Subscription
 
 logger = logging.getLogger(__name__)
 
-CHANNELS_MAX = 10  # of one stream, as in django-eventstream
+CHANNELS_MAX = 50  # of one stream, which all tabs of a browser share; their URL has 8 KB
 
 
 class EventStreamResponse(StreamingHttpResponse):

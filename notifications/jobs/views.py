@@ -7,7 +7,6 @@ Somebody else's job is not found.
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -23,7 +22,7 @@ from kombu.exceptions import OperationalError
 
 from .. import sse, storage
 from ..exceptions import RedisUnavailable
-from ..pages import NO_CURSOR, live_page
+from ..pages import live_page, no_cursor
 from .control import cancel, may_control, retry
 from .exceptions import NotPossible
 from .live import Log, read_log, with_latest
@@ -119,15 +118,12 @@ def _follow(request: HttpRequest, job: Job) -> Log:
     if job.parent_id is not None:
         channels.append(f"{CHANNEL_PREFIX}{job.parent_id}")
     try:
-        cursors = storage.cursors(channels)
+        cursor, available = sse.format_cursor(storage.cursors(channels)), live.available
     except RedisUnavailable:
-        cursors = {}
+        cursor, available = no_cursor(channels), False
     log = read_log(job)
-    available = live.available and bool(cursors)
-    cursor = f"{live.cursor},{sse.format_cursor(cursors)}" if available else NO_CURSOR
-    url = f"{live.url}?{urlencode({'channel': channels}, doseq=True)}"
     request.live = replace(  # type: ignore[attr-defined]
-        live, url=url, cursor=cursor, available=available
+        live, cursor=f"{live.cursor},{cursor}", available=available
     )
     return log
 

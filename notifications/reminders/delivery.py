@@ -73,9 +73,7 @@ def deliver_occurrence(
         with transaction.atomic():
             held = _hold(occurrence.pk, run)
             # Anew for each batch: who was deactivated since is left out, who has it is too.
-            rest = _without(users, held.reminder_id, held.local).order_by("pk")
-            if last is not None:
-                rest = rest.filter(pk__gt=last)
+            rest = _without(users, held.reminder_id, held.local, last).order_by("pk")
             pks = list(rest.values_list("pk", flat=True)[:length])
             if not pks:
                 return
@@ -132,11 +130,16 @@ def _hold(pk: int, run: UUID) -> Occurrence:
     return held
 
 
-def _without(users: QuerySet[Any], reminder: int, occurrence: str) -> QuerySet[Any]:
-    """Return those of ``users`` who don't have the occurrence."""
+def _without(
+    users: QuerySet[Any], reminder: int, occurrence: str, after: Any = None
+) -> QuerySet[Any]:
+    """Return those of ``users`` who don't have the occurrence, with keys greater than ``after``."""
     theirs = Delivery.objects.filter(
         reminder=reminder, occurrence=occurrence, user=OuterRef("pk")
     ).order_by()
+    if after is not None:
+        # Of both: a database that joins them would read what is behind it anew for each batch.
+        users, theirs = users.filter(pk__gt=after), theirs.filter(user__gt=after)
     return users.exclude(Exists(theirs))
 
 

@@ -120,14 +120,16 @@ class TestTheLog:
         expect(log).to_contain_text("the last 1,000 of 10,000 lines")
         assert log.evaluate(ITS_END_IS_SEEN)
 
-    def test_is_opened_by_this_page_alone(self, site: Site, open_window: OpenWindow):
+    def test_is_opened_for_this_page_alone(self, site: Site, open_window: OpenWindow):
         username = site.new_user()
         job = make_job(site, username)
-        page = open_window(site.login(username)).live_tab("/jobs/")
-        assert page.locator("[data-stream-url]").get_attribute("data-stream-url") == "/events/"
-        page.goto(f"/jobs/{job}/")
-        url = page.locator("[data-stream-url]").get_attribute("data-stream-url")
-        assert url == f"/events/?channel=job-{job}"
+        with open_window(site.login(username)).live_tab("/jobs/") as page:
+            with page.expect_request("**/events/?**") as asked:
+                page.goto(f"/jobs/{job}/")
+            assert f"channel=job-{job}" in asked.value.url
+            with page.expect_request("**/events/?**") as asked:
+                page.goto("/jobs/")
+            assert "job-" not in asked.value.url
 
     def test_of_somebody_else_is_refused(self, site: Site):
         job = make_job(site, site.new_user())

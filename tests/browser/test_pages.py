@@ -102,6 +102,8 @@ def walk(browser: Browser, site: Site, full) -> tuple[list[Visit], list[str]]:
         "/jobs/?state=lost&q=nothing",
         "/reminders/",
         "/reminders/?show=unread&page=2",
+        "/reminders/?show=snoozed",
+        "/reminders/settings/",
     ]
     walks = {
         site.login(username): ["/", *lists, *unfolded],

@@ -182,6 +182,12 @@ class Site:
             self._shell = Shell("shell", self.var_dir / "shell.log", self.env)
         return self._shell.run(code).strip()
 
+    def open_streams(self, user: str) -> int:
+        """Return how many streams the processes hold for the user with this primary key."""
+        anybody = Visitor(self.base_url)
+        path = f"/open-streams/{user}/"
+        return sum(int(anybody.at(base_url).get(path).text) for base_url in self.base_urls)
+
     @property
     def logs(self) -> str:
         """What all processes have printed, for a failed test's report."""

@@ -6,4 +6,6 @@ of `manage.py up` run the site with its own settings, and log in there.
 
 from project.settings import *  # noqa: F403
 
+ROOT_URLCONF = "tests.support.site_urls"
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -134,7 +134,8 @@ class TestATemplateOfASite:
         job = Job.objects.create(title="t", task="t", state=State.RUNNING)
         request = request_of(User.objects.create(username="ada"))
         html = render("{% job_progress job %}", request=request, job=job)
-        assert 'data-cursor="0"' in html  # proven by nothing: the stream begins with a reset
+        # Proven by nothing: the stream begins with a reset.
+        assert f'data-cursor="user-{request.user.pk}:0"' in html
 
     def test_may_have_the_script_at_a_place_of_its_own(self, request_of):
         job = Job.objects.create(title="t", task="t")

@@ -7,7 +7,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "static" / "notifications" / "js
 
 ALL_BYTES = 8 * 1024
 STREAM_BYTES = 3 * 1024
-STREAM = ("stream.js", "snapshot.js", "local-time.js")  # and what it imports
+STREAM = ("stream.js", "tabs.js", "snapshot.js", "local-time.js")  # and what it imports
 
 
 def gzipped_bytes(names: list[str]) -> int:

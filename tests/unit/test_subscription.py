@@ -124,7 +124,18 @@ async def test_a_stream_of_several_channels_has_all_of_them_in_its_cursor(read):
     assert opened.id == f"user-1:{one},room-2:{two}"
     three = append(channel="room-2")
     note = await reader.until_type("note")
-    assert note.id == f"user-1:{one},room-2:{three}"
+    assert note.id == f"room-2:{three},user-1:{one}"
+
+
+async def test_in_a_stream_of_several_channels_a_message_names_its_own_first(read):
+    one, two = append(channel="user-1"), append(channel="room-2")
+    append("tick", '"latest"', channel="room-2", key="k")
+    reader = read({"user-1": one, "room-2": two}, channels=("user-1", "room-2"))
+    tick = await reader.until_type("tick")
+    assert tick.id == f"room-2:{two},user-1:{one}"  # and the cursor stays where it was
+    append("tick", '"latest"', channel="user-1", key="k")
+    tick = await reader.until_type("tick", 2)
+    assert tick.id == f"user-1:{one},room-2:{two}"
 
 
 async def test_only_the_unproven_channel_is_reset(read):

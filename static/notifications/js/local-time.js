@@ -1,10 +1,9 @@
-// Times in the reader's own zone. The server renders UTC and says so, for readers without a script.
+// Times in the reader's own zone.
 
 const language = document.documentElement.lang || undefined;
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
 
-/** Rewrite every `<time data-local>` under `root`; what it said becomes its title. */
 export function showLocalTimes(root) {
   for (const time of root.querySelectorAll("time[data-local]")) {
     const at = new Date(time.dateTime);

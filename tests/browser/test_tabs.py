@@ -1,0 +1,321 @@
+"""All tabs of a browser hold one stream between them, whatever becomes of the tab that leads."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, Route, expect
+
+from tests.support.browser import OpenWindow, Window, wait_for_connection
+from tests.support.plain_chromium import PlainChromium, Tab
+from tests.support.site import Site
+from tests.support.waiting import wait_until
+
+TAKE_OVER_SECONDS = 2
+BUSY_MS = 300
+
+KEEP_MESSAGES = """
+window.heard = [];
+document.addEventListener("carillon:message", ({ detail }) => window.heard.push(detail.n));
+"""
+WITHOUT_LOCKS = "delete Navigator.prototype.locks"
+PUBLISH = """
+from notifications.publishing import publish
+for n in range({first}, {last} + 1):
+    publish("{channel}", "message", {{"n": n}})
+"""
+MAKE_JOB = """
+from django.contrib.auth.models import User
+from notifications.jobs.models import Job, State
+owner = User.objects.get(pk={user})
+print(Job.objects.create(title="One", task="t", state=State.RUNNING, owner=owner).pk)
+"""
+LOG = """
+from notifications.jobs.models import Job
+from notifications.publishing import publish
+for n in range({first}, {last} + 1):
+    line = {{"at": f"2026-01-01T00:00:{{n:02}}+00:00", "n": n, "level": "info", "text": f"Line {{n}}"}}
+    publish("job-{job}", "job-log", line)
+"""
+
+
+class Tabs:
+    """The tabs of one person in one browser; each keeps the messages that it hears."""
+
+    def __init__(self, site: Site, window: Window, username: str) -> None:
+        self.site, self.window = site, window
+        self.user = site.shell(
+            f"from django.contrib.auth.models import User\n"
+            f"print(User.objects.get(username={username!r}).pk)"
+        )
+        self.pages: list[Page] = []
+        self._openings: list[Page] = []
+        self._published = 0
+        window.context.add_init_script(KEEP_MESSAGES)
+        window.context.on("request", self._note)
+
+    def _note(self, request: Request) -> None:
+        if "/events/" in request.url:
+            self._openings.append(request.frame.page)
+
+    def open(self, count: int = 1, path: str = "/reminders/") -> list[Page]:
+        fresh = [self.window.tab(path) for _ in range(count)]
+        for page in fresh:
+            wait_for_connection(page, "live")
+        self.pages += fresh
+        return fresh
+
+    @property
+    def leader(self) -> Page:
+        """The tab that opened the newest stream."""
+        self.pages[0].evaluate("0")  # for news of it to arrive
+        return self._openings[-1]
+
+    @property
+    def streams(self) -> int:
+        return self.site.open_streams(self.user)
+
+    def publish(self, count: int) -> None:
+        first = self._published + 1
+        self._published += count
+        code = PUBLISH.format(channel=f"user-{self.user}", first=first, last=self._published)
+        self.site.shell(code)
+
+    def expect_all(self, seconds: float = 10) -> None:
+        """Wait until all tabs have heard everything; in order, and once."""
+
+        def heard() -> list[list[int]]:
+            return [page.evaluate("window.heard") for page in self.pages]
+
+        wait_until(
+            lambda: all(self._published in numbers for numbers in heard()),
+            seconds,
+            lambda: f"message {self._published} in all of {heard()}",
+        )
+        everything = list(range(1, self._published + 1))
+        assert heard() == [everything] * len(self.pages)
+
+    def expect_streams(self, count: int) -> None:
+        wait_until(lambda: self.streams == count, 5, lambda: f"{self.streams} streams: {count}")
+
+
+@pytest.fixture
+def tabs(site: Site, open_window: OpenWindow) -> Tabs:
+    username = site.new_user()
+    return Tabs(site, open_window(site.login(username)), username)
+
+
+def renderer_of(page: Page, browser: Browser) -> int:
+    """Return the process that runs the page's scripts: the one that this keeps busy."""
+    session = browser.new_browser_cdp_session()
+
+    def used() -> dict[int, float]:
+        processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+        return {one["id"]: one["cpuTime"] for one in processes if one["type"] == "renderer"}
+
+    before = used()
+    page.evaluate("ms => { const end = Date.now() + ms; while (Date.now() < end); }", BUSY_MS)
+    after = used()
+    session.detach()
+    return max(after, key=lambda pid: after[pid] - before.get(pid, 0))
+
+
+def test_ten_tabs_hold_one_stream_and_hear_everything_in_order_and_once(tabs: Tabs):
+    tabs.open(10)
+    tabs.expect_streams(1)
+    tabs.publish(30)
+    tabs.expect_all()
+    leader = tabs.leader
+    tabs.pages.remove(leader)
+    leader.close()
+    tabs.publish(30)
+    tabs.expect_all(TAKE_OVER_SECONDS)
+    tabs.expect_streams(1)
+
+
+class TestAnotherTabLeadsWithinTwoSeconds:
+    def expect_take_over(self, tabs: Tabs, leader: Page, go: Callable[[], object]) -> None:
+        """Have messages come before, during and after the leader goes."""
+        tabs.publish(3)
+        tabs.expect_all()
+        tabs.pages.remove(leader)
+        gone = time.monotonic()
+        go()
+        tabs.publish(3)
+        wait_until(lambda: tabs.leader in tabs.pages, TAKE_OVER_SECONDS, "another tab leads")
+        tabs.publish(3)
+        tabs.expect_all(TAKE_OVER_SECONDS - (time.monotonic() - gone))
+        for page in tabs.pages:
+            wait_for_connection(page, "live")
+
+    def test_where_the_leader_is_closed(self, tabs: Tabs):
+        tabs.open(3)
+        self.expect_take_over(tabs, tabs.leader, tabs.leader.close)
+        tabs.expect_streams(1)
+
+    def test_where_it_goes_to_another_page(self, tabs: Tabs):
+        tabs.open(3)
+        leader = tabs.leader
+        self.expect_take_over(tabs, leader, lambda: leader.goto("about:blank"))
+        tabs.expect_streams(1)
+
+    def test_where_it_crashes(self, tabs: Tabs, browser: Browser):
+        tabs.open(3)
+        pid = renderer_of(tabs.leader, browser)
+        self.expect_take_over(tabs, tabs.leader, lambda: os.kill(pid, signal.SIGKILL))
+        tabs.expect_streams(1)
+
+    @pytest.fixture
+    def stopped(self) -> Iterator[list[int]]:
+        pids: list[int] = []
+        yield pids
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+    def test_where_its_process_is_stopped(
+        self, tabs: Tabs, browser: Browser, stopped: list[int]
+    ):
+        tabs.open(3)
+        leader = tabs.leader
+        pid = renderer_of(leader, browser)
+        stopped.append(pid)
+        self.expect_take_over(tabs, leader, lambda: os.kill(pid, signal.SIGSTOP))
+
+        stopped.remove(pid)
+        os.kill(pid, signal.SIGCONT)
+        tabs.pages.append(leader)
+        tabs.publish(3)
+        tabs.expect_all()
+        tabs.expect_streams(1)
+
+
+@pytest.fixture
+def plain_chromium() -> Iterator[PlainChromium]:
+    chromium = PlainChromium()
+    yield chromium
+    chromium.close()
+
+
+def test_a_hidden_tab_that_is_frozen_leads_no_more_and_misses_nothing(
+    site: Site, plain_chromium: PlainChromium
+):
+    visitor = site.login(site.new_user())
+    plain_chromium.log_in(site.base_url, visitor.cookies)
+    url = f"{site.base_url}/reminders/"
+
+    def is_live(tab: Tab) -> bool:
+        return bool(tab.evaluate("document.documentElement.dataset.connection === 'live'"))
+
+    def expect_heard(tab: Tab, last: int, seconds: float) -> None:
+        heard = lambda: tab.evaluate("window.heard")  # noqa: E731
+        wait_until(lambda: last in heard(), seconds, lambda: f"{last} in {heard()}")
+        assert heard() == list(range(1, last + 1))
+
+    leader = plain_chromium.tab(url, KEEP_MESSAGES)
+    wait_until(lambda: is_live(leader), 10, "the first tab is live")
+    other = plain_chromium.tab(url, KEEP_MESSAGES)
+    wait_until(lambda: is_live(other), 10, "the second tab is live")
+    assert leader.evaluate("document.hidden")
+    user = leader.evaluate("document.querySelector('[data-user]').dataset.user")
+    channel = f"user-{user}"
+    site.shell(PUBLISH.format(channel=channel, first=1, last=3))
+    expect_heard(leader, 3, 5)
+
+    leader.freeze()
+    site.shell(PUBLISH.format(channel=channel, first=4, last=6))
+    expect_heard(other, 6, TAKE_OVER_SECONDS)
+    assert is_live(other)
+    assert site.open_streams(user) == 1
+    assert len(leader.evaluate("window.heard")) == 3
+
+    leader.thaw()
+    expect_heard(leader, 6, 5)
+    wait_until(lambda: is_live(leader), 5, "the first tab is live again")
+    assert site.open_streams(user) == 1
+
+
+def test_a_tab_hears_what_came_between_its_page_and_its_script(tabs: Tabs):
+    tabs.open(2)
+    waiting: list[Route] = []
+    late = tabs.window.context.new_page()
+    late.route("**/stream.js", lambda route: waiting.append(route))
+    late.goto("/reminders/", wait_until="commit")
+    wait_until(lambda: waiting or late.wait_for_timeout(10), 5, "the script is asked for")
+    tabs.publish(3)
+    tabs.expect_all()  # by the leader, who won't hear it again
+    waiting[0].continue_()
+    tabs.pages.append(late)
+    tabs.expect_all()
+    tabs.expect_streams(1)
+
+
+def test_pages_of_jobs_share_the_stream_and_hear_their_own_job_only(tabs: Tabs):
+    tabs.open(1)
+    jobs = [tabs.site.shell(MAKE_JOB.format(user=tabs.user)) for _ in range(2)]
+    shown = [tabs.open(1, f"/jobs/{job}/")[0] for job in jobs]
+    for n, job in enumerate(jobs, 1):
+        tabs.site.shell(LOG.format(job=job, first=n * 10, last=n * 10 + 2))
+    for n, page in enumerate(shown, 1):
+        lines = page.get_by_role("log").locator("li span")
+        expect(lines).to_have_text([f"Line {n * 10 + i}" for i in range(3)])
+    tabs.publish(3)
+    tabs.expect_all()
+    tabs.expect_streams(1)
+
+    # The channel goes on where it was, though another tab follows it now.
+    leader = tabs.leader
+    tabs.pages.remove(leader)
+    leader.close()
+    for job in jobs:
+        tabs.site.shell(LOG.format(job=job, first=50, last=50))
+    for page in set(shown) & set(tabs.pages):
+        expect(page.get_by_role("log").locator("li")).to_have_count(4)
+
+
+def test_a_logout_in_one_tab_ends_all(tabs: Tabs):
+    pages = tabs.open(3)
+    tabs.window.expect("401|403")
+    for page in pages:
+        if page != tabs.leader:
+            break
+    page.locator(".menu summary").click()
+    page.get_by_role("button", name="Log out").click()
+    for page in pages:
+        expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+    tabs.expect_streams(0)
+
+
+def test_a_tab_of_another_user_hears_nothing_of_the_first_one(tabs: Tabs):
+    [first] = tabs.open(1)
+    visitor = tabs.site.login(tabs.site.new_user())
+    tabs.window.context.add_cookies(
+        [
+            {"name": name, "value": value, "url": visitor.base_url}
+            for name, value in visitor.cookies.items()
+        ]
+    )
+    other = tabs.window.live_tab("/reminders/")
+    user = other.locator("[data-user]").get_attribute("data-user")
+    assert user != tabs.user
+    tabs.publish(3)
+    tabs.expect_all()  # the stream was opened in time
+    assert tabs.site.open_streams(str(user)) == 1
+    assert other.evaluate("window.heard") == []
+
+    # When it opens anew it is with the other's session: it gets nothing of either.
+    tabs.window.expect("403")
+    tabs.site.shell(f"from notifications.kicks import kick; kick({tabs.user})")
+    expect(first.locator("[data-user]")).to_have_attribute("data-user", str(user))
+    wait_for_connection(first, "live")
+    assert tabs.site.open_streams(str(user)) == 1
+    tabs.expect_streams(0)
+
+
+def test_without_locks_each_tab_has_a_stream_of_its_own(tabs: Tabs):
+    tabs.window.context.add_init_script(WITHOUT_LOCKS)
+    tabs.open(2)
+    tabs.expect_streams(2)
+    tabs.publish(3)
+    tabs.expect_all()
