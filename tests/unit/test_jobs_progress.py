@@ -11,10 +11,11 @@ import pytest
 from celery import shared_task
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils import timezone
 
 from notifications import storage
 from notifications.channels import user_channel
-from notifications.jobs import Progress, TrackedTask, lifecycle, reporter
+from notifications.jobs import Progress, TrackedTask, lifecycle, log, reporter
 from notifications.jobs.models import Job, State
 from notifications.jobs.rate import Rate
 from notifications.jobs.reporter import begin, end
@@ -203,6 +204,43 @@ class TestInATask:
             end()
         job = Job.objects.get(pk=job.pk)
         assert (job.total, job.unit) == (10, "rows")
+
+    def test_it_goes_on_under_the_version_that_others_have_given_the_row(
+        self, job, owner, monkeypatch
+    ):
+        """Pages pass over what is older."""
+        monkeypatch.setattr(reporter, "SAVE_SECONDS", 0.0)
+        counted = Progress(10)
+        current_reporter()._next_save = 0.0
+        wish = {"version": 7, "cancel_requested": timezone.now()}
+        Job.objects.filter(pk=job.pk).update(**wish)
+        for number in (1, 2):
+            time.sleep(0.15)
+            counted.set(number)
+        wait_until(lambda: latest(owner)["current"] == 2, 5)
+        assert (latest(owner)["version"], latest(owner)["canCancel"]) == (7, False)
+        assert Job.objects.get(pk=job.pk).current == 2
+
+    @pytest.mark.parametrize("elsewhere", ["runs", "has ended"])
+    def test_a_run_whose_job_goes_on_elsewhere_is_silent(
+        self, job, owner, heard, monkeypatch, elsewhere
+    ):
+        monkeypatch.setattr(reporter, "SAVE_SECONDS", 0.0)
+        counted = Progress(10)
+        lifecycle.start(job.pk)
+        if elsewhere == "has ended":
+            lifecycle.succeed(job.pk, 1)
+        current_reporter()._next_save = 0.0
+        time.sleep(0.15)
+        counted.set(4)
+        log("nobody reads this")
+        said = len(heard)
+        time.sleep(0.3)
+        counted.set(9)
+        end()
+        assert len(heard) == said
+        values = storage.latest_values(user_channel(owner))
+        assert len(values) == (elsewhere == "runs")  # an end leaves no bar behind
 
     def test_a_transaction_of_the_tasks_own_is_left_alone(self, owner, monkeypatch):
         monkeypatch.setattr(reporter, "SAVE_SECONDS", 0.0)
