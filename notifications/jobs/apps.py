@@ -10,7 +10,7 @@ class JobsConfig(AppConfig):
     verbose_name = _("Jobs")
 
     def ready(self) -> None:
-        from celery.signals import task_revoked
+        from celery.signals import task_revoked, task_unknown
 
         from .. import channels
         from . import checks, heartbeat, requests, sweep  # noqa: F401
@@ -19,5 +19,6 @@ class JobsConfig(AppConfig):
 
         channels.register(CHANNEL_PREFIX, may_read_job_channel)
         task_revoked.connect(requests.revoked, dispatch_uid="carillon.revoked", weak=False)
+        task_unknown.connect(requests.unknown, dispatch_uid="carillon.unknown", weak=False)
         heartbeat.connect()
         sweep.connect()

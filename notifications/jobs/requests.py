@@ -4,6 +4,7 @@ How a run ends that its own process can't tell of: seen from the worker's main p
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -106,3 +107,10 @@ def revoked(sender: Any, request: Any, expired: bool = False, **kwargs: Any) -> 
         lifecycle.fail(pk, _("It was not begun in time, and expired."))
     else:
         lifecycle.cancelled(pk, asked=False)
+
+
+@from_main_process
+def unknown(sender: Any, id: str, **kwargs: Any) -> None:
+    """End a job whose task this worker does not know, and whose message Celery has dropped."""
+    with suppress(ValueError):  # no job: its id would be a UUID
+        lifecycle.fail(UUID(id), _("There is no such task any more."))

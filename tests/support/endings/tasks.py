@@ -81,6 +81,8 @@ def pass_the_soft_limit() -> None:
 
 @shared_task(base=TrackedTask, time_limit=1)
 def pass_the_hard_limit() -> None:
+    log("about to be killed")
+    Progress(10, message="Counting").set(4)
     time.sleep(30)
 
 
@@ -96,6 +98,17 @@ def count(steps: int = 1200, pause: float = 0.05) -> int:
         mark(f"cleaned up {current_job()}")
         raise
     return steps
+
+
+@shared_task(base=TrackedTask, bind=True)
+def run_twice(self: Any, first: float, second: float) -> str:
+    """Fail the first time, after so many seconds; succeed the second time."""
+    is_first = first_time(self.request.id)
+    for _ in track(range(int(10 * (first if is_first else second)))):
+        time.sleep(0.1)
+    if is_first:
+        raise ValueError("the first")
+    return "the second"
 
 
 @shared_task(base=TrackedTask)
@@ -150,6 +163,11 @@ def add(numbers: list[int]) -> int:
 @shared_task(base=TrackedTask)
 def double(number: int) -> int:
     return 2 * number
+
+
+@shared_task(base=TrackedTask, bind=True)
+def become_another(self: Any, number: int, queue: str) -> Any:
+    return self.replace(double.s(number).set(queue=queue))
 
 
 @shared_task(base=TrackedTask)
