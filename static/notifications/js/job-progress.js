@@ -9,7 +9,6 @@ const UNIT_STEP = 1024; // as Django's filesizeformat
 const language = document.documentElement.lang || undefined;
 export const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const share = new Intl.NumberFormat(language, { style: "percent" });
 
 // In the server's language: see templates/jobs/_texts.html.
 const texts = document.getElementById("job-texts").dataset;
@@ -30,8 +29,8 @@ function timeLeft(seconds) {
   return seconds < 5400 ? say("leftMinutes", 60) : say("leftHours", 3600);
 }
 
-/** Return a share (null: unknown) as text, rounded down: 100 % is what is done. */
-export const percent = (value) => (value === null ? "" : share.format(Math.floor(value * 100) / 100));
+/** Return a share (null: unknown) as the server does, rounded down: 100 % is what is done. */
+export const percent = (value) => (value === null ? "" : `${Math.floor(value * 100)}%`);
 
 const running = new Set(); // whose end is still to be told
 const title = document.title;
@@ -75,9 +74,10 @@ customElements.define("job-progress", class extends HTMLElement {
     this.#say("percent", percent(value));
     this.#say("rate", job.rate ? fill("rate", { rate: quantity(job.rate, unit) }) : "");
     if (job.members) this.#say("members", fill("members", job.members) + (job.members.failed ? fill("membersFailed", job.members) : ""));
-    if (job.eta === null || Date.now() > this.#calm) {
-      this.#calm = job.eta === null ? 0 : Date.now() + CALM_MS;
-      this.#say("left", job.eta === null ? "" : timeLeft(job.eta));
+    if (job.eta === null) this.#say("left", "");
+    else if (Date.now() > this.#calm) {
+      this.#calm = Date.now() + CALM_MS;
+      this.#say("left", timeLeft(job.eta));
     }
     this.querySelector("[data-part=steps]")?.replaceChildren(...(job.steps ?? []).map(step));
   }
@@ -108,11 +108,11 @@ customElements.define("job-progress", class extends HTMLElement {
 function step({ title, state, fraction }) {
   const item = document.createElement("li");
   item.dataset.state = state;
+  item.textContent = title;
   if (state === "running") {
     item.ariaCurrent = "step";
-    title += ` ${percent(fraction)}`;
+    item.append(` ${percent(fraction)}`);
   }
-  item.textContent = title;
   return item;
 }
 
