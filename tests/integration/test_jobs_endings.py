@@ -151,6 +151,12 @@ def test_a_job_whose_process_dies_runs_again_where_celery_delivers_it_again(
     assert site.states(pk) == ["queued", "running", "retrying", "running", "succeeded"]
 
 
+def test_a_job_that_kills_its_process_each_time_has_failed_in_the_end(site: EndingsSite) -> None:
+    pk = site.queue("die_always")
+    row = site.wait_for(pk, "failed")
+    assert (row["error"], row["attempts"]) == ("The process that ran it has died 3 times.", 3)
+
+
 def test_a_job_whose_process_dies_is_lost_where_it_is_not_delivered_again(
     site: EndingsSite,
 ) -> None:

@@ -6,6 +6,7 @@ import time
 import timeit
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from decimal import Decimal
 
 import pytest
 from celery import shared_task
@@ -368,19 +369,27 @@ class TestBadInput:
         measure = current_reporter().measure()
         assert (measure.current, measure.total, measure.fraction) == (8, 8, 1)
 
-    @pytest.mark.parametrize("count", [math.nan, math.inf, -math.inf, -1, 0, 2, 2**63])
+    @pytest.mark.parametrize("count", [math.nan, math.inf, -math.inf, -1, 0, 2, 2**63, None, "x"])
     def test_a_count_that_is_none_or_goes_back_is_ignored(self, job, count):
         counted = Progress(10)
         counted.set(3)
         counted.set(count)
         assert counted.current == 3
 
-    @pytest.mark.parametrize("n", [0, -1, math.nan, math.inf])
+    @pytest.mark.parametrize("n", [0, -1, math.nan, math.inf, None, "x"])
     def test_counting_nothing_or_less_is_ignored(self, job, n):
         counted = Progress(10)
         counted.update(3)
         counted.update(n)
         assert counted.current == 3
+
+    def test_decimals_count_as_floats_do(self, job):
+        counted = Progress(Decimal(10))
+        counted.update(Decimal("2.5"))
+        counted.update(0.5)
+        assert current_reporter().measure().fraction == 0.3
+        counted.set(Decimal(4))
+        assert current_reporter().measure().fraction == 0.4
 
     def test_fractions_count_too(self, job):
         counted = Progress(2.5)

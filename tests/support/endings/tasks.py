@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,11 @@ def die_once(self: Any) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(30)
     return "survived"
+
+
+@shared_task(base=TrackedTask, acks_late=True, reject_on_worker_lost=True)
+def die_always() -> None:
+    sys.exit("as a management command does")
 
 
 @shared_task(base=TrackedTask, acks_late=False)
