@@ -139,6 +139,16 @@ def note(parent: UUID, *, over: bool) -> None:
         logger.warning("%s", error)
 
 
+def reached(job: Job) -> float | None:
+    """Return how far a group was when its bar was last moved; None where Redis can't tell."""
+    try:
+        with redis_errors("How far a group is can't be read"):
+            [total] = exchange([command("HGET", _bar(job.pk), "sum")])
+    except RedisUnavailable:
+        return None
+    return None if total is None else min(int(total) / 1_000_000 / job.members_total, 1.0)
+
+
 def _bar(parent: UUID) -> str:
     return f"{conf.prefix}:jobs:bar:{parent}"
 

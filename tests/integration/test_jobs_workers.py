@@ -92,7 +92,7 @@ def test_a_job_of_a_worker_that_was_stopped_at_once_runs_in_the_next_one(
 ) -> None:
     worker = site.start_worker_with("--pool=prefork", "--concurrency=1")
     pk = site.queue("count args=[60]")
-    site.wait_for(pk, "running")
+    wait_until(lambda: site.states(pk) == ["queued", "running"], 20)  # it is said, too
     worker.send_signal(signal.SIGQUIT)
     worker.wait(20)
     row = site.wait_for(pk, "retrying", "lost", seconds=NOTICED_SECONDS)
@@ -131,6 +131,22 @@ def test_a_chord_whose_worker_is_killed_is_lost_as_a_whole(site: EndingsSite) ->
     assert (row["members_done"], row["members_failed"]) == (1, 3)
 
 
+def test_a_chord_of_a_worker_that_was_only_stopped_is_found_again(site: EndingsSite) -> None:
+    worker = site.start_worker_with("--pool=prefork", "--concurrency=2")
+    parts = "[part.s(1, pause=.2), part.s(2, pause=.2)]"
+    pk = site.start(f"start_group(chord({parts}, add.s()), owner=owner, title='Chord')")
+    two_run = ["running", "running", "queued"]
+    wait_until(lambda: [member["state"] for member in site.members(pk)] == two_run, 20)
+    os.killpg(worker.pid, signal.SIGSTOP)
+    try:
+        site.wait_for(pk, "lost", seconds=NOTICED_SECONDS)
+    finally:
+        os.killpg(worker.pid, signal.SIGCONT)
+    row = site.wait_for(pk, "succeeded", "cancelled", seconds=30)
+    assert (row["state"], row["result"]) == ("succeeded", 3)
+    worker.stop()
+
+
 def test_a_job_whose_message_is_gone_is_lost(site: EndingsSite) -> None:
     pk, kept = site.queue("give args=[1]"), site.queue("give args=[2]")
     with site.redis.client() as client:
@@ -156,6 +172,24 @@ def test_redis_going_away_loses_no_job(site: EndingsSite) -> None:
         os.kill(site.redis.pid, signal.SIGCONT)
     site.wait_for(pk, "succeeded", "lost", seconds=40)
     assert site.states(pk) == ["queued", "running", "succeeded"], site.logs
+    worker.stop()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_worker_outlives_a_redis_that_dies_in_the_middle_of_a_job(
+    site: EndingsSite, pool: str
+) -> None:
+    """Celery 5.7.0 does not: it fails to give a message back over a connection that is gone."""
+    worker = site.start_worker_with(f"--pool={pool}", "--concurrency=2")
+    pk = site.queue("count args=[100]")
+    wait_until(lambda: site.states(pk) == ["queued", "running"], 20)
+    site.redis.kill()
+    time.sleep(1)  # of the job's five seconds
+    site.redis.start()
+    site.wait_for(pk, "succeeded", seconds=40)
+    again = site.queue("give args=[1]")
+    site.wait_for(again, "succeeded", seconds=20)
+    assert worker.returncode is None
     worker.stop()
 
 

@@ -37,6 +37,8 @@ const title = document.title;
 
 customElements.define("job-progress", class extends HTMLElement {
   #calm = 0;
+  #attempt = 0;
+  #most = 0; // of this attempt: two who say it may overtake each other
 
   connectedCallback() {
     const ask = this.querySelector("[data-notify]");
@@ -61,7 +63,9 @@ customElements.define("job-progress", class extends HTMLElement {
   #show(job) {
     const { current, total, unit } = job;
     const known = total > 0;
-    const value = job.fraction ?? (known ? Math.min(current / total, 1) : null);
+    let value = job.fraction ?? (known ? Math.min(current / total, 1) : null);
+    if (job.attempts !== this.#attempt) [this.#attempt, this.#most] = [job.attempts, 0];
+    if (value !== null) value = this.#most = Math.max(value, this.#most);
     const done = quantity(current, known && unit !== "B" ? "" : unit);
     const amount = known ? fill("amount", { done, total: quantity(total, unit) }) : current ? done : "";
     const bar = this.querySelector("progress");
