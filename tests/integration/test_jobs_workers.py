@@ -179,7 +179,7 @@ def test_redis_going_away_loses_no_job(site: EndingsSite) -> None:
 def test_a_worker_outlives_a_redis_that_dies_in_the_middle_of_a_job(
     site: EndingsSite, pool: str
 ) -> None:
-    """Celery 5.7.0 does not: it fails to give a message back over a connection that is gone."""
+    """Celery 5.7.0 alone would not, see `broker_loss.py`."""
     worker = site.start_worker_with(f"--pool={pool}", "--concurrency=2")
     pk = site.queue("count args=[100]")
     wait_until(lambda: site.states(pk) == ["queued", "running"], 20)
