@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.browser import OpenWindow, is_same, mark, upload, wait_for_connection
 from tests.support.site import Site
+from tests.support.waiting import wait_until
 
 MAKE = """
 from django.contrib.auth.models import User
@@ -406,7 +407,8 @@ class TestTheEnd:
         expect(ask).to_be_hidden()  # it has been answered
         page.evaluate("window.away = true")
         site.shell(END.format(job=job, state="succeeded"))
-        page.wait_for_function("window.told.length > 0")
+        # Not wait_for_function(), which evaluates a string in the page: its policy forbids that.
+        wait_until(lambda: page.evaluate("window.told.length > 0"), 10, "a notification")
         page.wait_for_timeout(300)
         assert page.evaluate("window.told") == [["Contacts", "Done", job]]
 
