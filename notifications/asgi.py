@@ -77,6 +77,7 @@ class EventStreams:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                get_hub()  # there must be one to drain, though no stream may have come before
                 _drain_at_signals()
             if message["type"] == "lifespan.shutdown":
                 await get_hub().close()

@@ -10,14 +10,16 @@ class JobsConfig(AppConfig):
     verbose_name = _("Jobs")
 
     def ready(self) -> None:
-        from celery.signals import task_revoked
+        from celery.signals import task_revoked, task_unknown
 
         from .. import channels
-        from . import checks, heartbeat, requests, sweep  # noqa: F401
+        from . import broker_loss, checks, heartbeat, requests, sweep  # noqa: F401
         from .models import CHANNEL_PREFIX
         from .readers import may_read_job_channel
 
         channels.register(CHANNEL_PREFIX, may_read_job_channel)
         task_revoked.connect(requests.revoked, dispatch_uid="carillon.revoked", weak=False)
+        task_unknown.connect(requests.unknown, dispatch_uid="carillon.unknown", weak=False)
+        broker_loss.connect()
         heartbeat.connect()
         sweep.connect()

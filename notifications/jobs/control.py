@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..exceptions import RedisUnavailable
-from . import lifecycle, members, signs, storable
+from . import lifecycle, live, members, signs, storable
 from .exceptions import NotPossible
 from .models import FINISHED, Job, State
 from .transitions import change
@@ -42,13 +42,16 @@ def cancel(job: Job, by: Any = None) -> bool:
     if job.is_group:
         return _cancel_group(job)
     now = timezone.now()
+    # With the wish its progress is said, too, and must not fall behind what was said of it.
+    newest = live.unsaved(job.pk)
     with transaction.atomic():
         waits = (State.QUEUED, State.RETRYING)
         Job.objects.filter(pk=job.pk, state__in=waits).update(cancel_requested=now)
         if lifecycle.cancelled(job.pk, before=waits):
             return True
         open_wish = {"cancel_requested": None}
-        if change(job.pk, (State.RUNNING,), open_wish, cancel_requested=now) is None:
+        wish = {"cancel_requested": now, **newest}
+        if change(job.pk, (State.RUNNING,), open_wish, **wish) is None:
             return False
         transaction.on_commit(lambda: _pass_on([job.pk]))
     return True

@@ -23,6 +23,7 @@ from .transitions import say
 logger = logging.getLogger(__name__)
 
 PUBLISH_MILLISECONDS: Final = 100  # between two states of a group's bar, whoever says them
+SAYING_MILLISECONDS: Final = 2_000  # after that, who had the word is taken for dead
 BAR_SECONDS: Final = 7 * 24 * 60 * 60
 MEMORY: Final = 64  # groups of which a process remembers the job
 
@@ -32,13 +33,15 @@ FRACTION_FIRST: Final = 0.02
 
 # `m:<id>` is how far a member has come, in millionths; `sum` all of them together. A Redis that
 # lost them is told by `done` and `failed` how many have ended, which the bar does not fall below.
-# The number of a tick goes by the clock, so that it rises even then.
+# The number of a tick goes by the clock, so that it rises even then. One process at a time has the
+# word (`saying`): a slower one would put an older bar in the place of a newer one.
 ADVANCE: Final = Script("""
 local bar, member, reached = KEYS[1], 'm:' .. ARGV[1], tonumber(ARGV[2])
 local total, every = tonumber(ARGV[3]), tonumber(ARGV[6])
 local now = redis.call('TIME')
 local millis = now[1] * 1000 + math.floor(now[2] / 1000)
-local known = redis.call('HMGET', bar, member, 'sum', 'tick', 'said', 'done', 'failed', 'over')
+local known = redis.call('HMGET', bar, member, 'sum', 'tick', 'said', 'done', 'failed', 'over',
+  'saying')
 local before, sum = tonumber(known[1] or 0), tonumber(known[2] or 0)
 local done = math.max(tonumber(ARGV[4]), tonumber(known[5] or 0))
 local failed = math.max(tonumber(ARGV[5]), tonumber(known[6] or 0))
@@ -48,10 +51,11 @@ if reached > before then
   redis.call('HSET', bar, member, reached)
 end
 sum = math.min(math.max(sum, (done + failed) * 1000000), total * 1000000)
-local due = not known[7] and millis - tonumber(known[4] or 0) >= every
+local pause = known[8] and tonumber(ARGV[8]) or every
+local due = not known[7] and millis - tonumber(known[4] or 0) >= pause
 if due then
   tick = math.max(tick + 1, millis)
-  redis.call('HSET', bar, 'said', millis, 'tick', string.format('%.0f', tick))
+  redis.call('HSET', bar, 'saying', 1, 'said', millis, 'tick', string.format('%.0f', tick))
 end
 redis.call('HSET', bar, 'sum', string.format('%.0f', sum), 'done', done, 'failed', failed)
 redis.call('EXPIRE', bar, ARGV[7])
@@ -73,7 +77,13 @@ def advance(parent: UUID, member: UUID, fraction: float) -> None:
         return
     reached = min(max(int(fraction * 1_000_000), 0), 1_000_000)
     words: list[str | int] = [str(member), reached, job.members_total]
-    words += [job.members_done, job.members_failed, PUBLISH_MILLISECONDS, BAR_SECONDS]
+    words += [
+        job.members_done,
+        job.members_failed,
+        PUBLISH_MILLISECONDS,
+        BAR_SECONDS,
+        SAYING_MILLISECONDS,
+    ]
     try:
         with redis_errors("The bar of a group was not moved"):
             due, reached, tick, done, failed = run(ADVANCE, [_bar(parent)], words)
@@ -93,7 +103,9 @@ def _say_bar(job: Job) -> None:
     if job.owner_id is None:
         return
     publish(user_channel(job.owner_id), "job", job.as_event(), key=job.key)
-    if not exchange([command("HEXISTS", _bar(job.pk), "over")])[0]:
+    bar = _bar(job.pk)
+    _, is_over = exchange([command("HDEL", bar, "saying"), command("HEXISTS", bar, "over")])
+    if not is_over:
         return
     # The group has ended meanwhile, and its bar must not outlive it: the end is said again.
     ended = _look_up(job.pk)
@@ -125,6 +137,16 @@ def note(parent: UUID, *, over: bool) -> None:
             exchange([command(*words), command("EXPIRE", _bar(parent), BAR_SECONDS)])
     except RedisUnavailable as error:
         logger.warning("%s", error)
+
+
+def reached(job: Job) -> float | None:
+    """Return how far a group was when its bar was last moved; None where Redis can't tell."""
+    try:
+        with redis_errors("How far a group is can't be read"):
+            [total] = exchange([command("HGET", _bar(job.pk), "sum")])
+    except RedisUnavailable:
+        return None
+    return None if total is None else min(int(total) / 1_000_000 / job.members_total, 1.0)
 
 
 def _bar(parent: UUID) -> str:

@@ -53,8 +53,13 @@ def held() -> list[str]:
 
     for _attempt in range(10):
         try:
-            requests = {*state.requests.values(), *getattr(state, "scheduled_requests", ())}
+            requests = {
+                *state.requests.values(),
+                # Of a message that came twice, `requests` forgets both when the first is through.
+                *state.reserved_requests,
+                *getattr(state, "scheduled_requests", ()),
+            }
         except RuntimeError:  # the main thread has just changed one of them
             continue
-        return [str(held.id) for held in requests if isinstance(held.task, TrackedTask)]
+        return list({str(held.id) for held in requests if isinstance(held.task, TrackedTask)})
     return []

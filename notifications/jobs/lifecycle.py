@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
-from . import members, storable
+from . import live, members, storable
 from .models import ERROR_MAX_LENGTH, TITLE_MAX_LENGTH, UNFINISHED, Job, State
 from .signs import cancel_requested
 from .transitions import change, say
@@ -40,7 +40,7 @@ def create(*, owner_id: Any, title: str, task: str, **fields: Any) -> Job:
     with transaction.atomic():
         job = Job.objects.create(
             owner_id=owner_id,
-            title=storable.clean(title)[:TITLE_MAX_LENGTH],
+            title=storable.clean(str(title))[:TITLE_MAX_LENGTH],
             task=task,
             **fields,
         )
@@ -131,13 +131,27 @@ def retrying(
     where: dict[str, Any] = {"cancel_requested": None}
     if attempt is not None:
         where["attempts"] = attempt
-    fields = {"error": _short(error), **progress}
+    fields = {"error": _short(error), **(progress or live.unsaved(pk))}
     job = change(
         pk, (State.RUNNING,), where, state=State.RETRYING, retry_at=when, heartbeat=None, **fields
     )
     if job is None:
         cancelled(pk, attempt=attempt, before=(State.RUNNING,))
     return job
+
+
+def replaced(pk: UUID, *, attempt: int, queue: str, template: str, **progress: Any) -> Job | None:
+    """Mark a running job as one that waits for the task that it has put in its own place."""
+    return change(
+        pk,
+        (State.RUNNING,),
+        {"attempts": attempt},
+        state=State.QUEUED,
+        heartbeat=None,
+        queue=queue,
+        result_template=template,
+        **progress,
+    )
 
 
 def cancelled(
@@ -155,10 +169,7 @@ def cancelled(
 
 def lose(pk: UUID, error: str, before: tuple[State, ...] = tuple(UNFINISHED)) -> Job | None:
     """Mark a job as lost: neither its run nor its message can be found any more."""
-    with transaction.atomic():
-        if job := cancelled(pk, before=before):
-            return job
-        return _end(pk, before, State.LOST, error=_short(error))
+    return cancelled(pk, before=before) or _end(pk, before, State.LOST, error=_short(error))
 
 
 def find(pk: UUID) -> Job | None:
@@ -199,6 +210,9 @@ def _end(
     where = dict(where or {})
     if attempt is not None:
         where["attempts"] = attempt
+    if State.RUNNING in before and "log_tail" not in changes:
+        # The run does not tell of its end itself: what it said last is all that is known.
+        changes = live.unsaved(pk) | changes
     changes |= {"state": state, "finished": timezone.now(), "retry_at": None}
     with transaction.atomic():
         job = _from_any(pk, before, where, **changes)

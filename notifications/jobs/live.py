@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from .. import storage
 from ..channels import user_channel
 from ..exceptions import RedisUnavailable
-from .models import Job, State
+from .models import LARGE, Job, State
 
-OVERLAID = ("tick", "message", "unit", "current", "total", "fraction", "steps", "rate", "eta")
+PROGRESS = ("message", "unit", "current", "total", "fraction", "steps")  # that a row has, too
+OVERLAID = (*PROGRESS, "tick", "rate", "eta")
 
 LOG_LINES_MAX = 1_000  # that a page shows
 
@@ -39,7 +41,8 @@ def with_latest(jobs: Iterable[Job], owner: Any) -> list[Job]:
 
 
 def _overlay(job: Job, data: dict[str, Any]) -> None:
-    if data["version"] != job.version:
+    # Within an attempt others may change the row, and with it its version, while the run goes on.
+    if data.get("attempts") != job.attempts:
         return
     for name in OVERLAID:
         if name in data:
@@ -48,6 +51,23 @@ def _overlay(job: Job, data: dict[str, Any]) -> None:
         job.members_total = members["total"]
         job.members_done = members["done"]
         job.members_failed = members["failed"]
+
+
+def unsaved(pk: UUID) -> dict[str, Any]:
+    """
+    Return what a running job said last, as fields of its row; {} where it does not run.
+
+    For who ends it from outside: its own process saves it only now and then, and at its end.
+    """
+    job = Job.objects.defer(*LARGE).filter(pk=pk, state=State.RUNNING, members_total=0).first()
+    if job is None:
+        return {}
+    with_latest([job], job.owner_id)
+    fields: dict[str, Any] = {name: getattr(job, name) for name in PROGRESS}
+    log = read_log(job)
+    if log.count > job.log_lines:
+        fields |= {"log_tail": log.lines, "log_lines": log.count}
+    return fields
 
 
 @dataclass(frozen=True, slots=True)

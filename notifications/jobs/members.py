@@ -50,9 +50,15 @@ def ended(member: Job) -> None:
 
 
 def found(member: Job) -> None:
-    """Count a member back that had been lost and is running again."""
-    _count(_parent(member), failed=-1)
+    """Count a member back that had been lost and is running again, and what may follow it."""
     parent = _parent(member)
+    dropped = _followers(member, State.CANCELLED).filter(
+        attempts=0, parent__cancel_requested=None, cancel_requested=None
+    )
+    back = Job.objects.filter(pk__in=list(dropped.values_list("pk", flat=True))).update(
+        state=State.QUEUED, finished=None, version=F("version") + 1
+    )
+    _count(parent, failed=-1 - back)
     if change(parent, (State.LOST,), state=State.RUNNING, finished=None, error=""):
         group_bar.note(parent, over=False)
 
@@ -74,7 +80,9 @@ def cancel(parent: UUID, running: list[UUID]) -> bool:
     Job.objects.filter(pk__in=running).update(**wish)
     members = Job.objects.filter(parent_id=parent, state__in=(State.QUEUED, State.RETRYING))
     dropped = _drop(members)
-    job = change(parent, UNFINISHED, {"cancel_requested": None}, cancel_requested=now)
+    job = Job.objects.defer(*LARGE).filter(pk=parent).first()
+    bar = {} if job is None else _bar(job)
+    job = change(parent, UNFINISHED, {"cancel_requested": None}, cancel_requested=now, **bar)
     _count(parent, failed=dropped)
     _settle(parent, None)
     return job is not None
@@ -103,7 +111,7 @@ def _count(parent: UUID, *, done: int = 0, failed: int = 0) -> None:
     )
 
 
-def _followers(member: Job) -> Any:
+def _followers(member: Job, state: State = State.QUEUED) -> Any:
     """
     Return the members that would have run after this one, had it succeeded.
 
@@ -119,7 +127,7 @@ def _followers(member: Job) -> Any:
                 & Q(place__gt=f"{before}{part}")
                 & ~Q(place__startswith=f"{before}{part}")
             )
-    return Job.objects.filter(later, parent_id=member.parent_id, state=State.QUEUED)
+    return Job.objects.filter(later, parent_id=member.parent_id, state=state)
 
 
 def _settle(parent: UUID, last: Job | None) -> None:
@@ -135,9 +143,17 @@ def _settle(parent: UUID, last: Job | None) -> None:
     changes: dict[str, Any] = {"state": state, "error": error, "finished": timezone.now()}
     if state == State.SUCCEEDED:
         changes |= {"fraction": 1.0, **_result(job)}
+    else:
+        changes |= _bar(job)
     group_bar.note(parent, over=True)
     change(parent, UNFINISHED, **changes)
     group_bar.forget(parent)
+
+
+def _bar(job: Job) -> dict[str, Any]:
+    """How far it came, for its row, which has not heard of it since."""
+    reached = group_bar.reached(job)
+    return {} if reached is None else {"fraction": reached}
 
 
 def _outcome(job: Job) -> tuple[State, str]:

@@ -27,9 +27,12 @@ def waiting(ids: Iterable[UUID], queues: Iterable[str]) -> set[UUID] | None:
         if not hasattr(channel, "_q_for_pri"):  # not kombu's transport over Redis
             return None
         with channel.conn_or_acquire() as client:
+            # kombu's client puts it before the keys of the commands that kombu itself uses.
+            known = "LRANGE" in getattr(client, "PREFIXED_SIMPLE_COMMANDS", ())
+            prefix = "" if known else channel.global_keyprefix
             for queue in queues:
                 for priority in channel.priority_steps:
-                    key = channel._q_for_pri(queue, priority)
+                    key = prefix + channel._q_for_pri(queue, priority)
                     for page in range(PAGES_MAX + 1):
                         if page == PAGES_MAX:
                             return None

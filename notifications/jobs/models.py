@@ -3,7 +3,7 @@ A job: one run of a Celery task that somebody watches.
 """
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -175,12 +175,12 @@ class Job(models.Model):
     @property
     def queue_time(self) -> timedelta | None:
         """From the call to the first start; None before that."""
-        return self.started - self.created if self.started else None
+        return _passed(self.created, self.started)
 
     @property
     def duration(self) -> timedelta | None:
         """From the first start to the end, with all attempts; None before the end."""
-        return self.finished - self.started if self.started and self.finished else None
+        return _passed(self.started, self.finished)
 
     def as_event(self) -> dict[str, Any]:
         """The whole state that its owner may see, as the data of a ``job`` message."""
@@ -216,3 +216,8 @@ class Job(models.Model):
             "canRetry": self.can_retry,
             "error": self.error,
         }
+
+
+def _passed(since: datetime | None, until: datetime | None) -> timedelta | None:
+    """From one moment to another, of which each may be by another machine's clock."""
+    return max(until - since, timedelta()) if since and until else None

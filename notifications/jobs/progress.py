@@ -15,6 +15,9 @@ from .running import current_reporter
 
 LIMIT: Final = 2**63  # what a count stays below, as the database's integers do
 
+# What `float` raises: a count is no reason for a task to fail.
+NO_NUMBER: Final = (TypeError, ValueError, OverflowError)
+
 # `track` looks at the clock about this often, however fast its items come.
 LOOK_SECONDS: Final = 0.01
 STRIDE_MAX: Final = 1 << 16  # items between two looks
@@ -88,10 +91,19 @@ class Progress:
 
     def update(self, n: float = 1) -> None:
         """Count ``n`` more; nothing that is not above zero."""
-        self.set(self._current + n)
+        try:
+            more = n if type(n) is int else float(n)
+        except NO_NUMBER:
+            return
+        self.set(self._current + more)
 
     def set(self, current: float) -> None:
         """Set the count; what is smaller than before, or no finite number, is ignored."""
+        if type(current) is not int:
+            try:
+                current = float(current)
+            except NO_NUMBER:
+                return
         if self._current < current < LIMIT:
             self._current = current
             reporter = self._reporter
@@ -150,7 +162,10 @@ class Progress:
 
 def known_total(total: float | None) -> float | None:
     """Return ``total`` if something can be counted towards it, else None."""
-    try:
-        return total if total is not None and 0 < total < LIMIT else None
-    except TypeError:
+    if total is None:
         return None
+    try:
+        number = total if type(total) is int else float(total)
+    except NO_NUMBER:
+        return None
+    return number if 0 < number < LIMIT else None

@@ -22,11 +22,12 @@ from . import group_bar
 from .course import Course, Measure
 from .exceptions import JobCancelled
 from .logs import Lines
-from .models import Job
+from .models import FINISHED, LARGE, Job, State
 from .phases import Item, Scope, Step
 from .running import running
 from .signs import cancel_requested
 from .ticker import ticker
+from .transitions import say
 
 if TYPE_CHECKING:
     from .progress import Progress
@@ -90,6 +91,7 @@ class Reporter:
         self._retry = 0.0
         self._next_save = now + SAVE_SECONDS
         self._watched = self._ended = self._in_loop = False
+        self._superseded = False
 
         self._next_look = now + CANCEL_SECONDS
         self._cancelled = self._stopped = False
@@ -171,7 +173,7 @@ class Reporter:
         # have left the lock behind: so the wait has an end.
         self._speaking.acquire(timeout=END_SECONDS)
         measure = self.measure()
-        if self._lines.waiting and not self._retry:
+        if self._lines.waiting and not self._retry and not self._superseded:
             self._publish(self._line_drafts(self._lines.take()))
         return {
             **measure._asdict(),
@@ -200,7 +202,7 @@ class Reporter:
         if not self._speaking.acquire(blocking=False):
             return
         try:
-            if not self._ended and now >= self._may_speak:
+            if not self._ended and not self._superseded and now >= self._may_speak:
                 self._say(now)
         finally:
             self._speaking.release()
@@ -260,19 +262,38 @@ class Reporter:
             self._cancelled = cancel_requested(self.job.pk)
         except DatabaseError as error:
             logger.warning("Whether job %s was cancelled is not known: %s", self.job.pk, error)
+        if self._cancelled:
+            self._next_save = now  # the wish has changed the row
         ended = monotonic()
         self._next_look = ended + CANCEL_SECONDS + LOOK_PAUSES * (ended - now)
 
     def _save(self) -> None:
+        """Save the progress, and take in what others have done to the job meanwhile."""
         # In a transaction of the task's own the row would be locked until its end, and a failure
         # would break it.
-        if connection.in_atomic_block:
+        if self._superseded or connection.in_atomic_block:
             return
         job = self.job
         try:
-            Job.objects.filter(pk=job.pk, version=job.version).update(**self.measure()._asdict())
+            row = Job.objects.defer(*LARGE).filter(pk=job.pk).first()
+            if row is None or (row.attempts, row.state) == (job.attempts, State.LOST):
+                return
+            if row.attempts != job.attempts or row.state != State.RUNNING:
+                self._give_way(row)
+                return
+            job.version, job.cancel_requested = row.version, row.cancel_requested
+            saved = Job.objects.filter(pk=job.pk, version=job.version)
+            saved.update(**self.measure()._asdict())
         except DatabaseError as error:
             logger.warning("The progress of job %s was not saved: %s", job.pk, error)
+            connection.close_if_unusable_or_obsolete()
+
+    def _give_way(self, row: Job) -> None:
+        """Say no more: the same job runs, or has ended, elsewhere, since it was delivered twice."""
+        logger.warning("Job %s goes on unseen: it was delivered again, or has ended", row.pk)
+        self._superseded = True
+        if row.state in FINISHED:
+            say(row)  # once more: what was said here since would outlive it
 
 
 def _in_event_loop() -> bool:

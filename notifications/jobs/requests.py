@@ -4,8 +4,9 @@ How a run ends that its own process can't tell of: seen from the worker's main p
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
@@ -16,8 +17,11 @@ from django.db import connections
 from django.utils.translation import gettext as _
 
 from . import lifecycle
+from .models import Job
 
 logger = logging.getLogger(__name__)
+
+DEATHS_MAX: Final = 3  # of its process, before a job that kills it runs no more
 
 
 def from_main_process(told: Callable[..., None]) -> Callable[..., None]:
@@ -72,7 +76,8 @@ class TrackedRequest(Request):
         if died and not known:
             # First, since another worker may have the message at once.
             again = self.task.acks_late and self.task.reject_on_worker_lost
-            _died(self.id, bool(again or getattr(self.task, "retry_on_worker_lost", False)))
+            again = bool(again or getattr(self.task, "retry_on_worker_lost", False))
+            _died(self.id, again, int(self.request_dict.get("retries") or 0))
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
 
@@ -83,12 +88,20 @@ def _timed_out(pk: str) -> None:
 
 
 @from_main_process
-def _died(pk: str, again: bool) -> None:
+def _died(pk: str, again: bool, retries: int) -> None:
     reason = _("The process that ran it has died.")
-    if again:
-        lifecycle.retrying(UUID(pk), reason)
-    else:
+    if not again:
         lifecycle.lose(UUID(pk), reason)
+    elif _starts(UUID(pk)) - retries >= DEATHS_MAX:
+        # Celery would deliver it for ever; what has ended does not run.
+        reason = _("The process that ran it has died %(n)s times.") % {"n": DEATHS_MAX}
+        lifecycle.fail(UUID(pk), reason)
+    else:
+        lifecycle.retrying(UUID(pk), reason)
+
+
+def _starts(pk: UUID) -> int:
+    return Job.objects.filter(pk=pk).values_list("attempts", flat=True).first() or 0
 
 
 @from_main_process
@@ -106,3 +119,10 @@ def revoked(sender: Any, request: Any, expired: bool = False, **kwargs: Any) -> 
         lifecycle.fail(pk, _("It was not begun in time, and expired."))
     else:
         lifecycle.cancelled(pk, asked=False)
+
+
+@from_main_process
+def unknown(sender: Any, id: str, **kwargs: Any) -> None:
+    """End a job whose task this worker does not know, and whose message Celery has dropped."""
+    with suppress(ValueError):  # no job: its id would be a UUID
+        lifecycle.fail(UUID(id), _("There is no such task any more."))

@@ -6,6 +6,7 @@ It needs no worker, so it tells of their death even when all of them are gone.
 
 import logging
 import threading
+from contextlib import suppress
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final
@@ -105,8 +106,16 @@ def _lose_running(alive: set[UUID]) -> None:
     before = timezone.now() - timedelta(seconds=conf.job_lost_seconds)
     running = Job.objects.filter(state=State.RUNNING, members_total=0, heartbeat__lt=before)
     # What runs without a worker (Celery's eager mode) gives no signs.
-    for pk in running.exclude(worker="").values_list("pk", flat=True):
-        if pk not in alive:
+    running = running.exclude(worker="").only("pk", "queue")
+    silent = {job.pk: job.queue for job in running if job.pk not in alive}
+    found: set[UUID] = set()
+    if silent:
+        with suppress(OperationalError):  # of a broker that is not the same Redis
+            found = messages.waiting(silent, {queue for queue in silent.values() if queue}) or found
+    for pk in silent:
+        if pk in found:  # a worker that is stopped at once puts back what it had
+            lifecycle.retrying(pk, _("Its worker was stopped."))
+        else:
             logger.warning("Job %s is lost: its worker is not heard of any more", pk)
             lifecycle.lose(pk, _("Its worker is not heard of any more."), (State.RUNNING,))
 

@@ -12,9 +12,10 @@ import logging
 import traceback as tracebacks
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from celery import Task
+from celery.canvas import Signature, _chain, chord, group
+from celery.contrib.django.task import DjangoTask
 from celery.exceptions import (
     Ignore,
     Reject,
@@ -28,9 +29,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from . import lifecycle, storable
-from .exceptions import JobCancelled
+from .exceptions import JobCancelled, NotPossible
 from .middleware import UNSET, owner_pk
-from .models import Job
+from .models import Job, State
+from .patience import patiently
 from .reporter import begin, end
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class JobResult(AsyncResult):  # type: ignore[type-arg]
     job: Job
 
 
-class TrackedTask(Task):  # type: ignore[type-arg]
+class TrackedTask(DjangoTask):  # type: ignore[type-arg]
     """
     A task whose runs have an owner, a title and a state that the owner sees live.
 
@@ -86,10 +88,15 @@ class TrackedTask(Task):  # type: ignore[type-arg]
         the broker can't be reached (``kombu.exceptions.OperationalError``), and there is no job
         then; inside a transaction that is when it commits.
         """
-        if task_id is not None:  # Celery's own: a retry, or a part of a group
+        if task_id is not None and owner is UNSET and not title:
+            # Celery's own: a retry, or a part of a group
             return super().apply_async(args, kwargs, task_id=task_id, **options)
+        pk = uuid4() if task_id is None else _uuid(task_id)
+        if pk is None:
+            raise ValueError(f"The id of a tracked task has to be a UUID, not {task_id!r}.")
         arguments = self._arguments(args, kwargs, options) if self.retryable else None
         job = lifecycle.create(
+            pk=pk,
             owner_id=owner_pk(owner),
             title=title or self.job_title(args, kwargs),
             task=self.name,
@@ -134,42 +141,60 @@ class TrackedTask(Task):  # type: ignore[type-arg]
         """Run, and take down how it ended; a call without a worker is that of a function."""
         request: Any = self.request
         pk = _job_id(request)
-        if pk is None:
+        if pk is None or request.get("job_attempt"):  # a function, in a run of its own too
             return super().__call__(*args, **kwargs)
-        job = lifecycle.start(pk, "" if request.is_eager else request.hostname or "")
+        worker = "" if request.is_eager else request.hostname or ""
+        job = patiently(lifecycle.start, pk, worker)
         if job is None:
-            if not Job.objects.filter(pk=pk).exists():
+            state = Job.objects.filter(pk=pk).values_list("state", flat=True).first()
+            if state is None:
                 return self.run(*args, **kwargs)
-            return self._refuse(_("The job has ended already."))
+            return self._refuse(_("The job has ended already."), State(state))
         request.job_attempt = job.attempts
         begin(job)
         try:
             result = self.run(*args, **kwargs)
         except BaseException as error:
-            self._ended(pk, error, attempt=job.attempts, **end())
+            patiently(self._ended, pk, error, attempt=job.attempts, **end())
+            request.job_told = True
             raise
         request.job_progress = end()
         return result
 
     def replace(self, sig: Any) -> Any:
+        """
+        Go on as another tracked task, which takes the place of this one in its job.
+
+        Raises ``NotPossible`` for what would leave the job without an end: a task that isn't
+        tracked, and a canvas, which ``start_group`` makes a job of its own.
+        """
         request: Any = self.request
-        request.job_replaced = True
+        if request.get("job_attempt"):
+            if isinstance(sig, (group, chord, _chain)) or not _is_tracked(sig):
+                raise NotPossible(
+                    f"A job can be replaced by one TrackedTask, not by {sig.task}. "
+                    "A group, chord or chain is started as a job by start_group()."
+                )
+            request.job_replaced = sig
         return super().replace(sig)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
         request: Any = self.request
         pk = _job_id(request)
         if pk is not None and request.get("job_attempt"):
-            lifecycle.succeed(pk, retval, **request.job_progress)
+            patiently(lifecycle.succeed, pk, retval, **request.job_progress)
 
     def on_failure(
         self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any
     ) -> None:
-        # Beside what `__call__` has seen: a result that Celery can't store, a time limit.
+        # Beside what `__call__` has told: a result that Celery can't store, a time limit.
+        request: Any = self.request
         pk = _uuid(task_id)
-        if pk is not None:
-            trace = str(getattr(einfo, "traceback", "") or "")[-TRACEBACK_MAX_LENGTH:]
-            lifecycle.fail(pk, _error(exc), traceback=trace)
+        if pk is None or request.get("job_told"):
+            return
+        trace = str(getattr(einfo, "traceback", "") or "")[-TRACEBACK_MAX_LENGTH:]
+        run = {"attempt": request.get("job_attempt"), **(request.get("job_progress") or {})}
+        patiently(lifecycle.fail, pk, _error(exc), traceback=trace, **run)
 
     def _arguments(self, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
         kept = {
@@ -183,9 +208,10 @@ class TrackedTask(Task):  # type: ignore[type-arg]
             logger.warning("A job of %s can't be tried again by hand: %s", self.name, error)
             return None
 
-    def _refuse(self, reason: str) -> Any:
+    def _refuse(self, reason: str, state: State) -> Any:
         """End without a run."""
-        self._release(reason)
+        if state != State.SUCCEEDED:  # else its chord has its result
+            self._release(reason)
         raise Ignore(reason)
 
     def _release(self, reason: str) -> None:
@@ -197,17 +223,19 @@ class TrackedTask(Task):  # type: ignore[type-arg]
     def _ended(self, pk: UUID, error: Any, **run: Any) -> None:
         """Take down how a run ended that did not return."""
         if isinstance(error, JobCancelled):
-            lifecycle.cancelled(pk, asked=False, **run)
-            self._release(_("The job was cancelled."))
+            if lifecycle.cancelled(pk, asked=False, **run) is not None:
+                self._release(_("The job was cancelled."))
         elif isinstance(error, Retry):
             why = _error(error.exc) if error.exc else ""
             lifecycle.retrying(pk, why, _moment(error.when), **run)
         elif isinstance(error, Reject):
             self._rejected(pk, error, run)
         elif isinstance(error, Ignore):
-            # The task gave up without a result; or it goes on as what it has replaced itself by.
-            if not self.request.get("job_replaced"):
+            if (sig := self.request.get("job_replaced")) is None:  # it gave up
                 lifecycle.cancelled(pk, asked=False, error=str(error)[:1000], **run)
+                return
+            queue, template = sig.type.job_queue(sig.options), sig.type.result_template
+            lifecycle.replaced(pk, queue=queue, template=template, **run)
         elif isinstance(error, Exception):
             lifecycle.fail(pk, _error(error), traceback=_traceback(error), **run)
         # Else the process ends; who watches it says what became of the job.
@@ -218,6 +246,13 @@ class TrackedTask(Task):  # type: ignore[type-arg]
             lifecycle.retrying(pk, reason, **run)
         else:
             lifecycle.fail(pk, reason, **run)
+
+
+def _is_tracked(sig: Signature[Any]) -> bool:
+    try:
+        return isinstance(sig.type, TrackedTask)
+    except KeyError:  # a task of other workers, known here by its name alone
+        return False
 
 
 def _job_id(request: Any) -> UUID | None:

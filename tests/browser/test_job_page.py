@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.browser import OpenWindow, is_same, mark, upload, wait_for_connection
 from tests.support.site import Site
+from tests.support.waiting import wait_until
 
 MAKE = """
 from django.contrib.auth.models import User
@@ -37,6 +38,14 @@ from notifications.publishing import publish
 job = Job.objects.get(pk="{job}")
 data = {{**job.as_event(), "tick": {tick}, **{changes!r}}}
 publish(f"user-{{job.owner_id}}", "job", data, key=job.key)
+"""
+
+CHANGE = """
+from notifications.jobs.models import Job
+from notifications.publishing import publish
+Job.objects.filter(pk="{job}").update(state="{state}", version={n}, attempts={n})
+job = Job.objects.get(pk="{job}")
+publish(f"user-{{job.owner_id}}", "job", job.as_event())
 """
 
 END = """
@@ -160,6 +169,71 @@ def test_steps_and_the_bar_move(site: Site, open_window: OpenWindow):
     expect(bar).not_to_have_attribute("value", re.compile("."))
 
 
+PLACES = """() => ["percent", "message", "amount", "rate", "left"].map(name => {
+  const part = document.querySelector(`.job-hero [data-part=${name}]`);
+  const { x, y, right } = part.getBoundingClientRect();
+  const fromItsEnd = name === "rate" || name === "left" || (name === "amount" && innerWidth > 800);
+  return [Math.round(fromItsEnd ? right : x), Math.round(y)];
+})"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_moves_aside_for_one_more_digit(site: Site, open_window: OpenWindow, width: int):
+    username = site.new_user()
+    job = make_job(site, username)
+    window = open_window(site.login(username), viewport={"width": width, "height": 800})
+    page = window.live_tab(f"/jobs/{job}/")
+    places = []
+    ticks = ((9, 9.0, 9, 0.09), (10, 10.0, 9.4, 0.1), (99, 100.0, 45, 0.99), (100, 99.0, 5, 1.0))
+    for n, (current, rate, eta, fraction) in enumerate(ticks, 1):
+        changes = {"current": current, "total": 100, "unit": "rows", "message": "Importing"}
+        changes |= {"rate": rate, "eta": eta, "fraction": fraction}
+        site.shell(TICK.format(job=job, tick=n, changes=changes))
+        expect(hero(page).locator("[data-part=amount]")).to_contain_text(f"{current} of 100")
+        places.append(page.evaluate(PLACES))
+    assert places == [places[0]] * len(ticks)
+
+
+def test_nothing_is_said_aloud_at_each_tick(site: Site, open_window: OpenWindow):
+    username = site.new_user()
+    job = make_job(site, username, total=100, current=1)
+    page = open_window(site.login(username)).live_tab(f"/jobs/{job}/")
+    site.shell(TICK.format(job=job, tick=1, changes={"current": 50, "total": 100}))
+    bar = hero(page).get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuetext", "50 of 100")
+    expect(page.locator("#announcer")).to_have_text("")
+    assert page.locator("main [aria-live]:not([aria-live=off])").count() == 0
+
+
+def test_the_focus_stays_where_a_new_state_renders_all_anew(site: Site, open_window: OpenWindow):
+    username = site.new_user()
+    job = make_job(site, username, state="queued", members_total=1, members_failed=1)
+    page = open_window(site.login(username)).live_tab(f"/jobs/{job}/")
+    mark(page)
+    cancel = page.get_by_role("button", name="Cancel")
+    wait_for_new_state(site, page, job, "running", 3)
+    for state, attempts, focus in (
+        ("retrying", 4, cancel),
+        ("running", 5, page.locator("#members summary")),
+    ):
+        focus.focus()
+        wait_for_new_state(site, page, job, state, attempts)
+        expect(focus).to_be_focused()
+    # What had it is gone: it is on the content, not at the beginning of the page.
+    cancel.focus()
+    wait_for_new_state(site, page, job, "cancelled", 6)
+    expect(cancel).to_have_count(0)
+    expect(page.locator("main")).to_be_focused()
+    assert is_same(page)
+
+
+def wait_for_new_state(site: Site, page: Page, job: str, state: str, attempts: int) -> None:
+    hero(page).evaluate("element => { element.dataset.old = '1'; }")
+    site.shell(CHANGE.format(job=job, state=state, n=attempts))
+    expect(hero(page)).not_to_have_attribute("data-old", "1")
+    expect(hero(page)).to_have_attribute("data-state", state)
+
+
 class TestAnArchive:
     def test_is_one_job_whose_parts_unfold(self, site: Site, open_window: OpenWindow):
         page = open_window(site.login()).live_tab()
@@ -205,6 +279,43 @@ class TestAnArchive:
         expect(page.locator(".facts")).to_contain_text("binary")
 
 
+# What can be tapped, and is not 44 by 44 pixels with all around it that leads to it.
+TOO_SMALL = """() => [...document.querySelectorAll("a, button, select, summary, input")]
+  .map((one) => one.closest("label") ?? one)
+  .filter((one) => one.checkVisibility() && one.type !== "hidden" && !one.matches(".skip"))
+  .filter((one) => {
+    one.scrollIntoView({ block: "center" });
+    const { x, y, width, height } = one.getBoundingClientRect();
+    const [right, down] = [x + Math.min(width / 2, 22), y + height / 2];
+    const hits = [-21, 21].map((dy) => document.elementFromPoint(right, down + dy));
+    return (width < 44 && !one.closest(".job-line")) || !hits.every((hit) => one.contains(hit));
+  }).map((one) => one.outerHTML.slice(0, 90))"""
+
+
+class TestAPhone:
+    """As narrow as phones are, and operated with a finger."""
+
+    @pytest.fixture
+    def page(self, site: Site, open_window: OpenWindow):
+        username = site.new_user()
+        job = make_job(site, username, total=100, members_total=30, members_failed=1)
+        make_job(site, username, title="Letters", state="failed", result=[1])
+        for n in range(30):
+            make_job(site, username, title=f"Part {n}", parent_id=job, state="failed")
+        phone = {"viewport": {"width": 360, "height": 740}}
+        return open_window(site.login(username), **phone).live_tab(f"/jobs/{job}/?page=1")
+
+    def test_has_room_for_a_finger(self, page: Page):
+        for path in (page.url, "/jobs/?q=zzz", "/jobs/", "/"):
+            page.goto(path)
+            assert page.evaluate(TOO_SMALL) == [], path
+
+    def test_opens_a_job_by_all_of_its_line(self, page: Page):
+        page.goto("/jobs/?q=letters")
+        page.locator(".job-row .state").click(force=True)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Letters")
+
+
 class TestStopping:
     def test_a_waiting_job(self, make_site, open_window: OpenWindow):
         site = make_site(webs=1)
@@ -226,6 +337,16 @@ class TestStopping:
         expect(hero(page)).to_have_attribute("data-state", "running")
         page.get_by_role("button", name="Cancel").click()
         expect(hero(page)).to_have_attribute("data-state", "cancelled", timeout=20_000)
+
+    def test_a_job_without_javascript(self, site: Site, open_window: OpenWindow):
+        username = site.new_user()
+        job = make_job(site, username, state="queued")
+        window = open_window(site.login(username), java_script_enabled=False)
+        page = window.tab(f"/jobs/{job}/")
+        expect(page.get_by_role("button", name="Tell me when it ends")).to_be_hidden()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator(".state")).to_have_text("Cancelled")
+        expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
 
     def test_a_job_and_trying_again(self, make_site, open_window: OpenWindow):
         site = make_site(webs=1)
@@ -288,7 +409,8 @@ class TestTheEnd:
         expect(ask).to_be_hidden()  # it has been answered
         page.evaluate("window.away = true")
         site.shell(END.format(job=job, state="succeeded"))
-        page.wait_for_function("window.told.length > 0")
+        # Not wait_for_function(), which evaluates a string in the page: its policy forbids that.
+        wait_until(lambda: page.evaluate("window.told.length > 0"), 10, "a notification")
         page.wait_for_timeout(300)
         assert page.evaluate("window.told") == [["Contacts", "Done", job]]
 
@@ -314,6 +436,32 @@ class TestTheEnd:
         )
         expect(page).to_have_title("Done: Contacts · Carillon")
         expect(page.get_by_role("status")).to_have_text("Contacts: Done")
+
+
+BARE = """
+from django.template import Context, Template
+from notifications.jobs.models import Job
+page = "{{% load carillon_jobs %}}<!doctype html><title>A shop</title>{{% job_progress job %}}"
+print(Template(page).render(Context({{"job": Job.objects.get(pk="{job}")}})))
+"""
+
+
+def test_a_site_that_knows_no_dark_has_bars_that_can_be_read(site: Site, open_window: OpenWindow):
+    username = site.new_user()
+    html = site.shell(BARE.format(job=make_job(site, username, message="Reading")))
+    page = open_window(site.login(username), color_scheme="dark").tab()
+    page.route("**/bare/", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto("/bare/")
+
+    def brightness(part: str) -> int:
+        colour = page.locator(part).evaluate("element => getComputedStyle(element).color")
+        return max(map(int, re.findall(r"\d+", colour)[:3]))
+
+    assert max(map(brightness, (".job-title a", ".job-message"))) < 100
+    for bare in page.locator("job-progress :is(h3, p, dl, dd)").all():
+        assert bare.evaluate("element => getComputedStyle(element).margin") == "0px"
+    page.evaluate("document.documentElement.style.colorScheme = 'dark'")
+    assert min(map(brightness, (".job-title a", ".job-message"))) > 150
 
 
 def test_staff_see_a_job_of_nobody_move(site: Site, open_window: OpenWindow):

@@ -135,7 +135,7 @@ def test_branches_of_a_group_fail_each_for_itself(site: EndingsSite) -> None:
     ]
 
 
-def test_a_group_is_cancelled_with_all_its_members(site: EndingsSite) -> None:
+def test_a_group_is_cancelled_with_all_its_members(site: EndingsSite, listener: Listener) -> None:
     parts = "[count.s().set(title=f'nr {n}') for n in range(8)]"
     pk = site.start(f"start_group(chord({parts}, add.s()), owner=owner)")
     wait_until(
@@ -146,6 +146,10 @@ def test_a_group_is_cancelled_with_all_its_members(site: EndingsSite) -> None:
     assert {member["state"] for member in site.members(pk)} == {"cancelled"}
     assert (row["members_done"], row["members_failed"]) == (0, 9)
     assert site.act("cancel", pk) == "False"
+    bar = [data["fraction"] for data in listener.of(pk) if data["state"] != "queued"]
+    known = bar[bar.index(next(fraction for fraction in bar if fraction)) :]
+    assert None not in known
+    assert known == sorted(known)
 
 
 def test_many_members_cost_no_more_messages_than_a_few(

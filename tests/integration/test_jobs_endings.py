@@ -9,6 +9,12 @@ import pytest
 from tests.support.endings.site import EndingsSite
 from tests.support.waiting import wait_until
 
+# A job, and for it the message of a task that the workers don't have.
+GONE = """[
+    give.app.send_task("gone.task", task_id=str(job.pk)) and job
+    for job in [give.apply_async([1], owner=owner, queue="nobodys").job]
+][0]"""
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def site(request: pytest.FixtureRequest, databases: Any) -> Iterator[EndingsSite]:
@@ -71,6 +77,16 @@ def test_a_job_that_puts_its_message_back_runs_again(site: EndingsSite) -> None:
     assert "retrying" in site.states(pk)
 
 
+def test_a_job_goes_on_as_the_task_that_replaces_it(site: EndingsSite) -> None:
+    pk = site.queue("become_another args=[4, 'celery']")
+    assert site.wait_for(pk, "succeeded")["result"] == 8
+    pk = site.queue("become_another args=[4, 'nobodys']")
+    wait_until(lambda: site.states(pk) == ["queued", "running", "queued"], 10)
+    assert site.row(pk)["queue"] == "nobodys"
+    site.act("cancel", pk)
+    assert site.row(pk)["state"] == "cancelled"
+
+
 def test_a_job_that_gives_up_is_cancelled(site: EndingsSite) -> None:
     row = site.wait_for(site.queue("ignore"), "cancelled")
     assert row["error"] == "nothing to do"
@@ -86,6 +102,20 @@ def test_a_job_that_gives_up_is_cancelled(site: EndingsSite) -> None:
 def test_a_job_past_its_time_limit_has_failed(site: EndingsSite, task: str, kind: str) -> None:
     row = site.wait_for(site.queue(task), "failed")
     assert row["error"] == f"{kind}: It took longer than it may."
+
+
+def test_a_job_that_was_killed_keeps_what_it_had_said(site: EndingsSite) -> None:
+    pk = site.queue("pass_the_hard_limit")
+    row = site.wait_for(pk, "failed")
+    assert (row["current"], row["fraction"], row["message"]) == (4, 0.4, "Counting")
+    assert [line["text"] for line in row["log_tail"]] == ["about to be killed"]
+    told = site.said(pk)[-1]
+    assert (told["state"], told["fraction"]) == ("failed", 0.4)
+
+
+def test_a_job_whose_task_is_gone_has_failed(site: EndingsSite) -> None:
+    pk = site.start(GONE)
+    assert site.wait_for(pk, "failed")["error"] == "There is no such task any more."
 
 
 def revoke(site: EndingsSite, pk: str, **options: Any) -> None:
@@ -119,6 +149,12 @@ def test_a_job_whose_process_dies_runs_again_where_celery_delivers_it_again(
     row = site.wait_for(pk, "succeeded")
     assert (row["result"], row["attempts"]) == ("survived", 2)
     assert site.states(pk) == ["queued", "running", "retrying", "running", "succeeded"]
+
+
+def test_a_job_that_kills_its_process_each_time_has_failed_in_the_end(site: EndingsSite) -> None:
+    pk = site.queue("die_always")
+    row = site.wait_for(pk, "failed")
+    assert (row["error"], row["attempts"]) == ("The process that ran it has died 3 times.", 3)
 
 
 def test_a_job_whose_process_dies_is_lost_where_it_is_not_delivered_again(
@@ -176,3 +212,17 @@ def test_a_result_of_10_mb_is_stored_whole_and_not_sent(site: EndingsSite) -> No
     row = site.wait_for(pk, "succeeded")
     assert len(row["result"]) == 10 * 1024 * 1024
     assert len(json.dumps(site.said(pk)[-1])) < 2000
+
+
+def test_a_cut_connection_to_the_database_costs_no_job(site: EndingsSite) -> None:
+    if site.engine == "sqlite":
+        pytest.skip("SQLite has no connections that could be cut")
+    pk = site.queue("be_stubborn args=[1.5]")  # it has no use for the database meanwhile
+    site.wait_for(pk, "running")
+    site.shell(
+        "from django.db import connection\n"
+        "connection.cursor().execute('SELECT pg_terminate_backend(pid) FROM pg_stat_activity'\n"
+        "    ' WHERE datname = current_database() AND pid != pg_backend_pid()')"
+    )
+    site.wait_for(pk, "succeeded")
+    assert site.states(pk) == ["queued", "running", "succeeded"]

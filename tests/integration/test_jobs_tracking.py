@@ -1,6 +1,5 @@
 """What a task says of itself, heard while it runs in a worker of each pool."""
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,17 +9,7 @@ import pytest
 from tests.support.endings.site import EndingsSite
 from tests.support.waiting import wait_until
 
-POOLS = [
-    "prefork",
-    "threads",
-    "solo",
-    pytest.param(
-        "gevent",
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec("gevent") is None, reason="gevent is not installed"
-        ),
-    ),
-]
+POOLS = ["solo", "threads", "prefork", "gevent"]
 
 HEARD = """
 import json

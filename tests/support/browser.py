@@ -70,7 +70,7 @@ window.shown = [];
 new MutationObserver(() => {
   for (const job of document.querySelectorAll("job-progress")) {
     const bar = job.querySelector("progress");
-    const part = (name) => job.querySelector(`[data-part=${name}]`)?.textContent ?? "";
+    const part = (name) => job.querySelector(`[data-part=${name}]`)?.textContent.trim() ?? "";
     const now = {
       id: job.dataset.jobId,
       state: job.dataset.state,

@@ -1,15 +1,19 @@
 """Cancelling and trying again: who may, what it does, and what comes twice."""
 
+import json
+
 import pytest
 from celery import shared_task
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core.exceptions import PermissionDenied
 from kombu.exceptions import OperationalError
 
-from notifications.channels import may_read
+from notifications import storage
+from notifications.channels import may_read, user_channel
 from notifications.jobs import TrackedTask, control, lifecycle
 from notifications.jobs.exceptions import NotPossible
 from notifications.jobs.models import Job, State
+from notifications.publishing import publish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,6 +79,17 @@ def test_a_job_that_runs_is_asked_to_end_and_only_once(job):
     job.refresh_from_db()
     assert (job.state, job.can_cancel) == (State.RUNNING, False)
     assert not control.cancel(job)
+
+
+def test_the_wish_does_not_take_the_bar_back(job, owner):
+    """The row was saved some time ago; what has been said since is newer."""
+    running = lifecycle.start(job.pk)
+    running.fraction, running.current, running.message = 0.7, 70, "Reading"
+    publish(user_channel(owner.pk), "job", running.as_event(), key=job.key)
+    control.cancel(job)
+    said = json.loads(storage.read(user_channel(owner.pk), 1).log[-1].data)
+    assert (said["fraction"], said["current"], said["message"]) == (0.7, 70, "Reading")
+    assert not said["canCancel"]
 
 
 def test_the_wish_is_known_without_redis(job, live_redis):

@@ -197,3 +197,36 @@ def test_a_canvas_may_be_started_twice_and_have_the_same_task_twice(owner, eager
     for job in jobs:
         job.refresh_from_db()
         assert (job.state, job.members_done) == (State.SUCCEEDED, 5)
+
+
+def test_a_process_that_is_slow_to_say_the_bar_is_waited_for(
+    group, members, owner, at_once, monkeypatch
+):
+    lifecycle.start(members[0])
+    slow_publish = group_bar.publish
+
+    def publish_slowly(*args, **kwargs):
+        # Meanwhile another process moves the bar; it must not be overwritten by the older one.
+        monkeypatch.setattr(group_bar, "publish", slow_publish)
+        group_bar.advance(group.pk, members[0], 0.8)
+        slow_publish(*args, **kwargs)
+
+    monkeypatch.setattr(group_bar, "publish", publish_slowly)
+    group_bar.advance(group.pk, members[0], 0.4)
+    assert bar(owner)["fraction"] == pytest.approx(0.1)  # said by the first; the second was silent
+    group_bar.advance(group.pk, members[0], 0.8)
+    assert bar(owner)["fraction"] == pytest.approx(0.2)
+
+
+def test_a_process_that_died_with_the_word_does_not_keep_it(
+    group, members, owner, at_once, monkeypatch
+):
+    lifecycle.start(members[0])
+    with monkeypatch.context() as broken, pytest.raises(SystemExit):
+        broken.setattr(group_bar, "publish", lambda *args, **kwargs: exit())
+        group_bar.advance(group.pk, members[0], 0.4)
+    monkeypatch.setattr(group_bar, "SAYING_MILLISECONDS", 100)
+    end = time.monotonic() + 5
+    while not storage.latest_values(user_channel(owner)) and time.monotonic() < end:
+        group_bar.advance(group.pk, members[0], 0.4)
+    assert bar(owner)["fraction"] == pytest.approx(0.1)

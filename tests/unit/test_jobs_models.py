@@ -39,6 +39,11 @@ def test_times_of_a_job():
     assert job.duration == timedelta(seconds=7)
 
 
+def test_no_time_is_negative_although_the_clocks_of_two_machines_differ():
+    job = Job(created=NOW, started=NOW - timedelta(seconds=2), finished=NOW - timedelta(seconds=3))
+    assert (job.queue_time, job.duration) == (timedelta(), timedelta())
+
+
 def test_the_largest_state_fits_a_message():
     wide = "\U0001f600"
     steps = [{"title": wide * 100, "state": "running", "fraction": 0.123456}] * 40

@@ -6,15 +6,17 @@ import time
 import timeit
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from decimal import Decimal
 
 import pytest
 from celery import shared_task
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils import timezone
 
 from notifications import storage
 from notifications.channels import user_channel
-from notifications.jobs import Progress, TrackedTask, lifecycle, reporter
+from notifications.jobs import Progress, TrackedTask, lifecycle, log, reporter
 from notifications.jobs.models import Job, State
 from notifications.jobs.rate import Rate
 from notifications.jobs.reporter import begin, end
@@ -204,6 +206,43 @@ class TestInATask:
         job = Job.objects.get(pk=job.pk)
         assert (job.total, job.unit) == (10, "rows")
 
+    def test_it_goes_on_under_the_version_that_others_have_given_the_row(
+        self, job, owner, monkeypatch
+    ):
+        """Pages pass over what is older."""
+        monkeypatch.setattr(reporter, "SAVE_SECONDS", 0.0)
+        counted = Progress(10)
+        current_reporter()._next_save = 0.0
+        wish = {"version": 7, "cancel_requested": timezone.now()}
+        Job.objects.filter(pk=job.pk).update(**wish)
+        for number in (1, 2):
+            time.sleep(0.15)
+            counted.set(number)
+        wait_until(lambda: latest(owner)["current"] == 2, 5)
+        assert (latest(owner)["version"], latest(owner)["canCancel"]) == (7, False)
+        assert Job.objects.get(pk=job.pk).current == 2
+
+    @pytest.mark.parametrize("elsewhere", ["runs", "has ended"])
+    def test_a_run_whose_job_goes_on_elsewhere_is_silent(
+        self, job, owner, heard, monkeypatch, elsewhere
+    ):
+        monkeypatch.setattr(reporter, "SAVE_SECONDS", 0.0)
+        counted = Progress(10)
+        lifecycle.start(job.pk)
+        if elsewhere == "has ended":
+            lifecycle.succeed(job.pk, 1)
+        current_reporter()._next_save = 0.0
+        time.sleep(0.15)
+        counted.set(4)
+        log("nobody reads this")
+        said = len(heard)
+        time.sleep(0.3)
+        counted.set(9)
+        end()
+        assert len(heard) == said
+        values = storage.latest_values(user_channel(owner))
+        assert len(values) == (elsewhere == "runs")  # an end leaves no bar behind
+
     def test_a_transaction_of_the_tasks_own_is_left_alone(self, owner, monkeypatch):
         monkeypatch.setattr(reporter, "SAVE_SECONDS", 0.0)
         job = Job.objects.create(owner=owner, title="t", task="t", state=State.RUNNING)
@@ -330,19 +369,27 @@ class TestBadInput:
         measure = current_reporter().measure()
         assert (measure.current, measure.total, measure.fraction) == (8, 8, 1)
 
-    @pytest.mark.parametrize("count", [math.nan, math.inf, -math.inf, -1, 0, 2, 2**63])
+    @pytest.mark.parametrize("count", [math.nan, math.inf, -math.inf, -1, 0, 2, 2**63, None, "x"])
     def test_a_count_that_is_none_or_goes_back_is_ignored(self, job, count):
         counted = Progress(10)
         counted.set(3)
         counted.set(count)
         assert counted.current == 3
 
-    @pytest.mark.parametrize("n", [0, -1, math.nan, math.inf])
+    @pytest.mark.parametrize("n", [0, -1, math.nan, math.inf, None, "x"])
     def test_counting_nothing_or_less_is_ignored(self, job, n):
         counted = Progress(10)
         counted.update(3)
         counted.update(n)
         assert counted.current == 3
+
+    def test_decimals_count_as_floats_do(self, job):
+        counted = Progress(Decimal(10))
+        counted.update(Decimal("2.5"))
+        counted.update(0.5)
+        assert current_reporter().measure().fraction == 0.3
+        counted.set(Decimal(4))
+        assert current_reporter().measure().fraction == 0.4
 
     def test_fractions_count_too(self, job):
         counted = Progress(2.5)

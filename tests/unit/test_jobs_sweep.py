@@ -24,7 +24,7 @@ def job(live_redis) -> Job:
 
 
 @pytest.fixture
-def silent(job) -> Job:
+def silent(job, broker) -> Job:
     """A job that runs, and of which nothing was heard for long."""
     lifecycle.start(job.pk, "worker@host")
     Job.objects.update(heartbeat=timezone.now() - LONG_AGO)
@@ -53,6 +53,21 @@ def state(job: Job) -> str:
 def test_a_job_without_a_sign_of_life_is_lost(silent, watched):
     sweep.sweep()
     assert state(silent) == State.LOST
+
+
+@pytest.mark.parametrize("prefix", ["", "site:"])
+def test_a_job_whose_message_is_in_its_queue_again_will_run_again(silent, watched, prefix, request):
+    """A worker that is stopped at once puts back what it had; kombu may prefix its keys."""
+    before = app.conf.broker_transport_options
+    request.addfinalizer(lambda: app.conf.update(broker_transport_options=before))
+    app.conf.broker_transport_options = {**before, "global_keyprefix": prefix}
+    with app.connection_for_write() as connection:
+        app.send_task("t", task_id=str(silent.pk), connection=connection, ignore_result=True)
+    sweep.sweep()
+    assert state(silent) == State.RETRYING
+    for _ in range(3):
+        sweep.sweep()
+    assert state(silent) == State.RETRYING
 
 
 def test_a_job_with_a_sign_of_life_runs_on(silent, watched):

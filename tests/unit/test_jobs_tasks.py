@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from celery import chord, group, shared_task
+from celery import chain, chord, group, shared_task, signature
 from celery.exceptions import Ignore, Reject
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.utils.translation import gettext_lazy
 from kombu.exceptions import EncodeError, OperationalError
 
-from notifications.jobs import TrackedTask, control, current_job, start_group
+from notifications.jobs import TrackedTask, control, current_job, lifecycle, start_group, track
 from notifications.jobs.middleware import CurrentUser, current_user_pk
 from notifications.jobs.models import Job, State
 from project.celery import app
@@ -58,6 +59,29 @@ def run_another() -> str:
 @shared_task(base=TrackedTask)
 def add(numbers: list[int]) -> int:
     return sum(numbers)
+
+
+@shared_task(base=TrackedTask)
+def count_down(number: int) -> int:
+    for _ in track(range(2), f"{number}"):
+        pass
+    return count_down(number - 1) + 1 if number else 0
+
+
+@shared_task
+def untracked() -> None: ...
+
+
+@shared_task(base=TrackedTask, bind=True)
+def become(self: Any, what: str) -> Any:
+    another = {
+        "untracked": untracked.s(),
+        "unknown": signature("other.workers.task"),
+        "group": group([give.s(1), give.s(2)]),
+        "chain": chain(give.s(1), give.s()),
+        "another": give.s(7),
+    }
+    return self.replace(another[what])
 
 
 @pytest.fixture
@@ -125,6 +149,53 @@ def test_a_task_that_is_called_as_a_function_is_no_job():
     assert not Job.objects.exists()
 
 
+def test_a_task_that_calls_itself_as_a_function_is_one_job(eager):
+    job = ended(count_down.apply_async([3]))
+    assert (job.state, job.result, job.attempts) == ("succeeded", 3, 1)
+
+
+@pytest.mark.parametrize("what", ["untracked", "unknown", "group", "chain"])
+def test_a_job_that_would_have_no_end_is_not_replaced(eager, what):
+    job = ended(become.apply_async([what]))
+    assert job.state == "failed"
+    assert job.error.startswith("NotPossible: A job can be replaced by one TrackedTask, not by")
+
+
+def test_a_job_is_replaced_by_another_tracked_task(eager):
+    job = ended(become.apply_async(["another"]))
+    assert (job.state, job.result) == ("succeeded", 7)
+
+
+def test_it_is_queued_on_commit_as_every_task_of_django_is(eager, owner):
+    with transaction.atomic():
+        give.delay_on_commit(1)
+        give.apply_async_on_commit([2], owner=owner)
+        assert not Job.objects.exists()
+    jobs = Job.objects.order_by("created").values_list("result", "owner")
+    assert list(jobs) == [(1, None), (2, owner.pk)]
+
+
+def test_an_id_of_the_callers_own_is_the_jobs(eager, owner):
+    pk = uuid.uuid4()
+    assert give.apply_async([1], task_id=str(pk), owner=owner).job.pk == pk
+    assert Job.objects.get().state == State.SUCCEEDED
+    with pytest.raises(ValueError, match="has to be a UUID"):
+        give.apply_async([1], task_id="number one", owner=owner)
+
+
+def test_a_part_of_a_group_of_celerys_own_is_a_job_where_it_says_whose(eager, owner):
+    parts = [give.s(1).set(owner=owner.pk), give.s(2).set(title="Two"), give.s(3)]
+    for part in parts:  # as a worker's group does
+        part.apply_async(task_id=str(uuid.uuid4()))
+    jobs = Job.objects.order_by("created").values_list("title", "owner", "result")
+    assert list(jobs) == [("Give", owner.pk, 1), ("Two", None, 2)]
+
+
+@pytest.mark.parametrize("title", [5, gettext_lazy("Done")])
+def test_a_title_is_made_text(eager, title):
+    assert ended(give.apply_async(title=title)).title == str(title)
+
+
 def test_a_task_without_a_row_runs_untracked():
     assert give.apply([3], task_id=str(uuid.uuid4())).get() == 3
     assert give.apply([3], task_id="no-uuid").get() == 3
@@ -136,6 +207,22 @@ def test_a_job_that_has_ended_does_not_run_again(eager):
     assert give.apply([2], task_id=str(job.pk)).state == "IGNORED"
     job.refresh_from_db()
     assert (job.result, job.attempts) == (1, 1)
+
+
+@pytest.mark.parametrize(("ended_as", "told"), [("succeed", 0), ("fail", 1)])
+def test_a_chord_is_told_once_of_a_part_that_comes_again(owner, monkeypatch, ended_as, told):
+    """Before 5.7 Celery counted what it was told of a part twice."""
+    job = Job.objects.create(owner=owner, title="t", task=give.name, state=State.RUNNING)
+    getattr(lifecycle, ended_as)(job.pk, "x")
+    revoked: list[Any] = []
+    monkeypatch.setattr(give.backend, "mark_as_revoked", lambda *a, **k: revoked.append(a))
+    give.push_request(id=str(job.pk), called_directly=False, chord={"task": "add"})
+    try:
+        with pytest.raises(Ignore, match="has ended already"):
+            give()
+    finally:
+        give.pop_request()
+    assert len(revoked) == told
 
 
 def test_nothing_is_sent_and_no_row_stays_where_the_transaction_is_rolled_back(eager):

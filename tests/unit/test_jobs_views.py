@@ -77,11 +77,18 @@ def test_a_running_job_is_shown_with_its_newest_progress(client, owner):
     assert 'data-tick="5"' in response.content.decode()
 
 
-def test_progress_of_an_older_state_is_not_shown(client, owner):
+def test_progress_of_an_earlier_attempt_is_not_shown(client, owner):
+    job = make(owner, state=State.RUNNING, version=2, total=100, current=10)
+    tick(job, current=70)
+    Job.objects.filter(pk=job.pk).update(version=3, attempts=2)
+    assert client.get(job.get_absolute_url()).context["job"].current == 10
+
+
+def test_progress_is_shown_although_somebody_has_changed_the_row_since(client, owner):
     job = make(owner, state=State.RUNNING, version=2, total=100, current=10)
     tick(job, current=70)
     Job.objects.filter(pk=job.pk).update(version=3)
-    assert client.get(job.get_absolute_url()).context["job"].current == 10
+    assert client.get(job.get_absolute_url()).context["job"].current == 70
 
 
 def test_pages_render_from_rows_when_redis_is_away(client, owner, settings):

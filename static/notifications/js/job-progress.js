@@ -9,7 +9,6 @@ const UNIT_STEP = 1024; // as in Django
 const language = document.documentElement.lang || undefined;
 export const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const share = new Intl.NumberFormat(language, { style: "percent" });
 
 // See templates/jobs/_texts.html.
 const texts = document.getElementById("job-texts").dataset;
@@ -30,14 +29,16 @@ function timeLeft(seconds) {
   return seconds < 5400 ? say("leftMinutes", 60) : say("leftHours", 3600);
 }
 
-/** Rounded down: 100 % is done. */
-export const percent = (value) => (value === null ? "" : share.format(Math.floor(value * 100) / 100));
+/** Rounded down, as the server does: 100 % is done. */
+export const percent = (value) => (value === null ? "" : `${Math.floor(value * 100)}%`);
 
 const running = new Set(); // whose end is still to be told
 const title = document.title;
 
 customElements.define("job-progress", class extends HTMLElement {
   #calm = 0;
+  #attempt = 0;
+  #most = 0; // of this attempt: two who say it may overtake each other
 
   connectedCallback() {
     this.#tell();
@@ -57,7 +58,9 @@ customElements.define("job-progress", class extends HTMLElement {
   #show(job) {
     const { current, total, unit } = job;
     const known = total > 0;
-    const value = job.fraction ?? (known ? Math.min(current / total, 1) : null);
+    let value = job.fraction ?? (known ? Math.min(current / total, 1) : null);
+    if (job.attempts !== this.#attempt) [this.#attempt, this.#most] = [job.attempts, 0];
+    if (value !== null) value = this.#most = Math.max(value, this.#most);
     const done = quantity(current, known && unit !== "B" ? "" : unit);
     const amount = known ? fill("amount", { done, total: quantity(total, unit) }) : current ? done : "";
     const bar = this.querySelector("progress");
@@ -70,9 +73,10 @@ customElements.define("job-progress", class extends HTMLElement {
     this.#say("percent", percent(value));
     this.#say("rate", job.rate ? fill("rate", { rate: quantity(job.rate, unit) }) : "");
     if (job.members) this.#say("members", fill("members", job.members) + (job.members.failed ? fill("membersFailed", job.members) : ""));
-    if (job.eta === null || Date.now() > this.#calm) {
-      this.#calm = job.eta === null ? 0 : Date.now() + CALM_MS;
-      this.#say("left", job.eta === null ? "" : timeLeft(job.eta));
+    if (job.eta === null) this.#say("left", "");
+    else if (Date.now() > this.#calm) {
+      this.#calm = Date.now() + CALM_MS;
+      this.#say("left", timeLeft(job.eta));
     }
     this.querySelector("[data-part=steps]")?.replaceChildren(...(job.steps ?? []).map(step));
   }
@@ -101,11 +105,11 @@ customElements.define("job-progress", class extends HTMLElement {
 function step({ title, state, fraction }) {
   const item = document.createElement("li");
   item.dataset.state = state;
+  item.textContent = title;
   if (state === "running") {
     item.ariaCurrent = "step";
-    title += ` ${percent(fraction)}`;
+    item.append(` ${percent(fraction)}`);
   }
-  item.textContent = title;
   return item;
 }
 

@@ -101,7 +101,11 @@ class EndingsSite(Site):
         return sorted(self.rows(pks), key=lambda row: str(row["place"]))
 
     def wait_for(self, pk: str, *states: str, seconds: float = 20.0) -> dict[str, Any]:
-        """Return the row as soon as it is in one of `states`."""
+        """
+        Return the row as soon as it is in one of `states`, and the owner was told so.
+
+        A process that is killed in between has said nothing, and a test would race with it.
+        """
 
         def found() -> dict[str, Any] | None:
             row = self.row(pk)
@@ -109,6 +113,9 @@ class EndingsSite(Site):
 
         row = wait_until(found, seconds, lambda: f"{states}: {self.row(pk)}\n{self.logs}")
         assert row is not None
+        if row["owner_id"] is not None and row["parent_id"] is None:
+            state = row["state"]
+            wait_until(lambda: state in self.states(pk), 5, lambda: f"{state} was not said")
         return row
 
     def said(self, pk: str) -> list[dict[str, Any]]:

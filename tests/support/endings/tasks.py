@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ def pass_the_soft_limit() -> None:
 
 @shared_task(base=TrackedTask, time_limit=1)
 def pass_the_hard_limit() -> None:
+    log("about to be killed")
+    Progress(10, message="Counting").set(4)
     time.sleep(30)
 
 
@@ -98,6 +101,17 @@ def count(steps: int = 1200, pause: float = 0.05) -> int:
     return steps
 
 
+@shared_task(base=TrackedTask, bind=True)
+def run_twice(self: Any, first: float, second: float) -> str:
+    """Fail the first time, after so many seconds; succeed the second time."""
+    is_first = first_time(self.request.id)
+    for _ in track(range(int(10 * (first if is_first else second)))):
+        time.sleep(0.1)
+    if is_first:
+        raise ValueError("the first")
+    return "the second"
+
+
 @shared_task(base=TrackedTask)
 def be_stubborn(seconds: float = 60) -> None:
     """Report nothing, and so never hear of a wish to cancel."""
@@ -113,6 +127,11 @@ def die_once(self: Any) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(30)
     return "survived"
+
+
+@shared_task(base=TrackedTask, acks_late=True, reject_on_worker_lost=True)
+def die_always() -> None:
+    sys.exit("as a management command does")
 
 
 @shared_task(base=TrackedTask, acks_late=False)
@@ -150,6 +169,11 @@ def add(numbers: list[int]) -> int:
 @shared_task(base=TrackedTask)
 def double(number: int) -> int:
     return 2 * number
+
+
+@shared_task(base=TrackedTask, bind=True)
+def become_another(self: Any, number: int, queue: str) -> Any:
+    return self.replace(double.s(number).set(queue=queue))
 
 
 @shared_task(base=TrackedTask)
