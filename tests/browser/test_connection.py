@@ -16,9 +16,8 @@ from tests.support.browser import (
 
 
 def expect_state(page: Page, state: str, text: str) -> None:
-    shown = page.locator("connection-state")
-    expect(shown).to_have_attribute("data-state", state)
-    expect(shown).to_have_text(text)
+    expect(page.locator("html")).to_have_attribute("data-connection", state)
+    expect(page.locator("connection-state")).to_have_text(text, use_inner_text=True)
 
 
 def titles(page: Page) -> Locator:

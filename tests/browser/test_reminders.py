@@ -344,12 +344,9 @@ class TestAToast:
     ):
         name = site.new_user()
         window = open_window(site.login(name))
-        receipts: list[str] = []
+        requests: list[tuple[str, str | None]] = []
         window.context.on(
-            "request",
-            lambda request: (
-                receipts.append(request.post_data) if "/delivered/" in request.url else None
-            ),
+            "request", lambda request: requests.append((request.url, request.post_data))
         )
         pages = [window.live_tab(path) for path in ("/", "/jobs/", "/jobs/?page=1")]
         pks = [give(site, name, title) for title in ("First", "Second", "Third")]
@@ -360,8 +357,11 @@ class TestAToast:
         )
         wait_until(lambda: site.shell(waiting) == "0", 10, "all are confirmed")
         pages[0].wait_for_timeout(1_500)  # that nothing more comes can't be waited for
+        receipts = [body or "" for url, body in requests if url.endswith("/delivered/")]
         sent = [pk for body in receipts for pk in re.findall(r"id=(\d+)", body)]
         assert sorted(sent) == sorted(map(str, pks))
+        # The inbox would deliver all that is on it, seen or not.
+        assert not [url for url, _ in requests if url.endswith("/reminders/")]
 
 
 class TestABrowserNotification:

@@ -1,6 +1,5 @@
 // The one script of every page.
 
-import "./connection-state.js"; // hears the stream begin
 import "./local-time.js";
 import "./stream.js";
 import "./job-progress.js";

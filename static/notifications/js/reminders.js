@@ -6,6 +6,8 @@ import { refreshSnapshot } from "./snapshot.js";
 const TOAST_MS = 12_000;
 const TURN_MS = 500; // of a tab that nobody looks at
 const RECEIPT_MS = 4_000; // not all at once
+const TOLD_MAX = 99;
+const COUNT_MAX = 99; // the server names one more
 const ADDRESS = /(https?:\/\/\S*[^\s.,:;!?)'"])/i;
 
 document.cookie = `zone=${Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;samesite=lax`;
@@ -41,16 +43,12 @@ document.addEventListener("carillon:reminder-state", ({ detail: { ids, state } }
 function count(id, change) {
   const badge = document.getElementById("unread");
   if (!badge) return;
-  const { dataset } = badge;
-  const ids = new Set(dataset.unread.match(/\d+/g));
-  const known = ids.size;
+  const ids = new Set(badge.dataset.unread.match(/\d+/g));
+  // There may be more than it knows.
+  if (change === "delete" && ids.size > COUNT_MAX) return refreshSnapshot();
   ids[change](`${id}`);
-  dataset.unread = [...ids];
-  dataset.count -= known - ids.size;
-  // It knows the newest only.
-  if (change === "delete" && ids.size === known && dataset.count > known) refreshSnapshot();
-  badge.hidden = dataset.count < 1;
-  badge.firstElementChild.textContent = dataset.count > 99 ? "99+" : dataset.count;
+  badge.dataset.unread = [...ids];
+  badge.firstElementChild.textContent = ids.size > COUNT_MAX ? `${COUNT_MAX}+` : ids.size;
 }
 
 function show({ id, level, title, text, link, acknowledge }) {
@@ -74,32 +72,44 @@ function show({ id, level, title, text, link, acknowledge }) {
   if (!urgent) leave();
 }
 
-/** One tab confirms it, and notifies. */
+/** One tab of a browser confirms it and notifies: the one that is looked at, or whichever is first. */
 function claim({ id, level, title, text }, tag) {
   const looked = document.hasFocus();
   const act = (lock) => {
-    if (!lock) return;
-    if (shown.push(id) === 1) setTimeout(() => post("delivered/", shown.splice(0)), RECEIPT_MS * Math.random());
-    const { dataset } = document.getElementById("unread");
-    const [from, to] = dataset.quiet.split("-");
-    const now = new Date().toTimeString().slice(0, 5);
-    // Quiet: two of three.
-    if (!looked && dataset.notify.includes(level) && (now >= from) + (now < to) + (from > to) < 2) notify(title, text, tag);
+    const told = (localStorage.told ?? "").split(" ");
+    if (!lock || told.includes(tag)) return;
+    localStorage.told = [tag, ...told.slice(0, TOLD_MAX)].join(" "); // for a tab that slept
+    if (shown.push(id) === 1) setTimeout(receipt, RECEIPT_MS * Math.random());
+    const { notify: levels, quiet } = document.getElementById("unread").dataset;
+    if (!looked && levels.includes(level) && !isQuiet(...quiet.split("-"))) notify(title, text, tag);
+    // What is stored may take a while to be seen by other tabs.
     return new Promise((release) => { setTimeout(release, TOAST_MS); });
   };
   const { locks } = navigator; // https only
   setTimeout(() => (locks ? locks.request(tag, { ifAvailable: true }, act) : act(tag)), looked ? 0 : TURN_MS);
 }
 
-function post(what, ids) {
-  const { url, token } = toasts.dataset;
-  const body = new URLSearchParams(`id=${ids.join("&id=")}`);
-  fetch(url + what, { method: "POST", body, headers: { "X-CSRFToken": token }, keepalive: true });
+/** Quiet hours may go over midnight. */
+function isQuiet(from, to) {
+  const now = new Date().toTimeString().slice(0, 5);
+  return from < to ? from <= now && now < to : to && (from <= now || now < to);
 }
+
+function receipt() {
+  post(`${toasts.dataset.url}delivered/`, new URLSearchParams(shown.splice(0).map((id) => ["id", id])));
+}
+
+// Without `Accept` the answer would be a page: the inbox, which delivers all that is on it.
+const post = (url, body) => fetch(url, {
+  method: "POST",
+  body,
+  headers: { Accept: "application/json", "X-CSRFToken": toasts.dataset.token },
+  keepalive: true, // though a link is followed
+});
 
 function followed({ target, button }) {
   const item = button < 2 && target.closest("[data-reminder] a")?.closest("[data-reminder]");
-  if (item) post("read/", [item.dataset.reminder]);
+  if (item) post(`${toasts.dataset.url}read/`, new URLSearchParams({ id: item.dataset.reminder }));
 }
 
 addEventListener("click", followed);
@@ -109,8 +119,7 @@ addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
   if (!form.closest("[data-reminder], reminder-list")) return;
   event.preventDefault();
-  const body = new FormData(form, submitter);
-  const { status } = await fetch(submitter.formAction, { method: "POST", body, headers: { Accept: "application/json" } });
+  const { status } = await post(submitter.formAction, new FormData(form, submitter));
   if (status !== 204) location.reload();
   form.closest(".toast")?.remove();
   refreshSnapshot();
