@@ -206,7 +206,7 @@ def test_a_hidden_tab_that_is_frozen_leads_no_more_and_misses_nothing(
     url = f"{site.base_url}/reminders/"
 
     def is_live(tab: Tab) -> bool:
-        return bool(tab.evaluate("document.documentElement.dataset.connection === 'live'"))
+        return bool(tab.evaluate("document.documentElement?.dataset.connection === 'live'"))
 
     def expect_heard(tab: Tab, last: int, seconds: float) -> None:
         heard = lambda: tab.evaluate("window.heard")  # noqa: E731

@@ -1,14 +1,16 @@
-// Every `[data-snapshot]` element, fetched anew and put in place without a reload.
+// Fetches `[data-snapshot]` elements anew.
 
 import { showLocalTimes } from "./local-time.js";
 
 const SETTLE_MS = 150; // for all of a moment
 const PAUSE_MS = 1_000;
-const RETRY_LAST_MS = 60_000;
+const PAUSE_LAST_MS = 60_000;
 
 let wanted, running, late;
 
-// Once more if the state being fetched may lack it.
+export const longer = (pause) => Math.min(pause * 2, PAUSE_LAST_MS) * (0.5 + Math.random() / 2);
+
+// Again after a fetch, which may lack it.
 export function dispatch(type, detail) {
   late?.push([type, detail]);
   document.dispatchEvent(new CustomEvent(`carillon:${type}`, { detail }));
@@ -27,13 +29,13 @@ export async function refreshSnapshot() {
       const response = await fetch(location, { cache: "no-store" });
       if (response.status >= 500) throw response;
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-      // Another page: the reader gets it whole.
+      // Another page.
       if (!response.ok || user(fresh) !== user(document)) location.reload();
       else replace(fresh);
       pause = PAUSE_MS;
     } catch {
       wanted = true;
-      pause = Math.min(pause * 2, RETRY_LAST_MS) * (0.5 + Math.random() / 2);
+      pause = longer(pause);
     }
     const missed = late;
     late = null;
@@ -50,7 +52,7 @@ function replace(fresh) {
     const next = fresh.getElementById(old.id);
     if (!next || old.isEqualNode(next)) continue;
     for (const one of next.querySelectorAll("details[id]")) one.open = document.getElementById(one.id)?.open ?? one.open;
-    // The focus stays, or goes to the nearest that takes it.
+    // The focus stays, or goes to the nearest.
     const path = [];
     for (let at = old.contains(document.activeElement) && document.activeElement; at; at = at.parentElement) {
       path.push(at.id ? `#${CSS.escape(at.id)}` : `#${old.id} [href="${CSS.escape(at.getAttribute("href"))}"]`);

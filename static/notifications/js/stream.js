@@ -1,46 +1,54 @@
-// The page's events, from the one EventSource of a browser's tabs: see docs/architecture.md.
+// One EventSource for all tabs: see docs/architecture.md.
 
-import { dispatch, refreshSnapshot } from "./snapshot.js";
+import { dispatch, longer, refreshSnapshot } from "./snapshot.js";
 import { join } from "./tabs.js";
 
-const SILENCE_MS = 50_000; // two keep-alives, and some
-const RETRY_FIRST_MS = 1_000;
-const RETRY_LAST_MS = 60_000;
-const SPREAD_MS = 2_000; // all pages are back at once
+const SILENCE_MS = 50_000; // two keep-alives
+const RETRY_MS = 500;
+const SPREAD_MS = 2_000; // of all pages
 const ROLL_MS = 50;
+const CHANNELS_MAX = 50; // as the server
 
 const root = document.documentElement;
 const page = document.querySelector("[data-stream-url]")?.dataset;
 
-// Ids have 16 digits: as text they compare like numbers.
+// Ids compare as text: 16 digits.
 const parse = (places) => Object.fromEntries(places.split(",").map((place) => place.split(":")));
 
 let cursor, tabs;
-let leads, source, timer, wanted, reached; // the leader's
-let refusals = 0;
+let source, timer, reached; // the leader's
+let pause = RETRY_MS;
 
 // What tabs tell each other and themselves.
 const on = {
-  roll() { tell("need", cursor); },
-  need(places) {
-    if (!leads) return;
-    if (!wanted) roll();
-    for (const channel in places) if (!(wanted[channel] < places[channel])) wanted[channel] = places[channel];
+  roll() {
+    tell("need", cursor);
+  },
+  need(places, joins) {
+    if (!reached) return;
+    if (joins) roll();
+    for (const channel in places) {
+      if (reached[channel] <= places[channel]) continue;
+      if (source) reopen(); // it answers late
+      reached[channel] = places[channel];
+    }
+    tell("state", root.dataset.connection);
   },
   state(detail) {
+    if (root.dataset.connection === detail) return;
     root.dataset.connection = detail;
     dispatch("connection", detail);
   },
   message(channel, before, id, type, text) {
     const last = cursor[channel];
-    if (!last || (id > before && id <= last)) return;
     if (before > last) return on.roll(); // a gap
     if (id > last) cursor[channel] = id;
+    else if (!last || id > before) return; // or again
     dispatch(type, JSON.parse(text));
   },
   stale(places) {
-    Object.assign(cursor, places);
-    refreshSnapshot();
+    for (const channel in places) if (cursor[channel]) cursor[channel] = places[channel];
+    setTimeout(refreshSnapshot, Math.random() * SPREAD_MS);
   },
 };
 
@@ -52,35 +60,34 @@ function tell(what, ...rest) {
 function enter() {
   leave();
   if (navigator.locks) {
-    tabs = join(page.user + page.streamTypes + page.streamUrl, on, lead, enter);
-    on.roll();
-  } else lead();
+    tabs = join([import.meta.url, page.user, page.streamTypes, page.streamUrl], on, roll, enter);
+    tell("need", cursor, true);
+  } else roll();
 }
 
 function leave() {
   tabs?.leave();
-  tabs = leads = null;
+  tabs = reached = null;
   close();
   on.state("connecting");
 }
 
-function lead() {
-  leads = true;
-  roll();
-}
-
+// Ask who needs what.
 function roll() {
-  close();
-  wanted = {};
-  timer = setTimeout(open, ROLL_MS);
+  reached = {};
+  reopen();
   tell("roll");
 }
 
+function reopen() {
+  close();
+  timer = setTimeout(open, ROLL_MS);
+}
+
 function open() {
-  reached = wanted;
-  wanted = null;
-  const places = encodeURIComponent(Object.entries(reached).map((place) => place.join(":")));
-  source = new EventSource(`${page.streamUrl}?lastEventId=${places}&channel=${Object.keys(reached).join("&channel=")}`);
+  const channels = Object.keys(reached).slice(0, CHANNELS_MAX);
+  const places = channels.map((channel) => `${channel}:${reached[channel]}`);
+  source = new EventSource(`${page.streamUrl}?lastEventId=${encodeURIComponent(places)}&channel=${channels.join("&channel=")}`);
   const hear = (type, act) => source.addEventListener(type, (event) => {
     later(SILENCE_MS);
     act(event);
@@ -88,23 +95,19 @@ function open() {
   hear("stream-open", () => tell("state", "live"));
   hear("stream-live", () => {
     tell("state", "live");
-    setTimeout(tell, Math.random() * SPREAD_MS, "stale"); // nobody could publish
+    tell("stale"); // nobody could publish
   });
   hear("stream-paused", () => tell("state", "paused"));
-  hear("stream-reset", ({ lastEventId }) => {
-    reached = parse(lastEventId);
-    tell("stale", reached);
-  });
+  hear("stream-reset", ({ lastEventId }) => tell("stale", Object.assign(reached, parse(lastEventId))));
   hear("stream-error", refused);
   hear("keep-alive", () => {
-    refusals = 0;
+    pause = RETRY_MS;
     if (!tabs && document.hidden) leave(); // tabs share six connections
   });
   for (const type of page.streamTypes.split(" ")) hear(type, ({ lastEventId, data }) => {
-    const [channel] = lastEventId.split(":");
-    const before = reached[channel];
-    reached = parse(lastEventId);
-    tell("message", channel, before, reached[channel], type, data);
+    const [channel, id] = lastEventId.split(/[:,]/);
+    tell("message", channel, reached[channel], id, type, data);
+    reached[channel] = id;
   });
   source.onerror = () => {
     if (source.readyState === EventSource.CLOSED) refused();
@@ -121,24 +124,24 @@ function later(ms) {
 
 function close() {
   clearTimeout(timer);
-  source?.close();
+  source = source?.close();
 }
 
 function refused() {
   close();
   tell("state", "offline");
-  if (refusals) tell("stale");
-  later(Math.min(RETRY_FIRST_MS * 2 ** refusals, RETRY_LAST_MS) * (0.5 + Math.random() / 2));
-  refusals += 1;
+  if (pause !== RETRY_MS) tell("stale");
+  pause = longer(pause);
+  later(pause);
 }
 
 if (page) {
   cursor = parse(page.cursor);
   addEventListener("pagehide", leave);
-  addEventListener("pageshow", (event) => { if (event.persisted) enter(); });
+  addEventListener("pageshow", ({ persisted }) => persisted && enter());
   document.addEventListener("freeze", leave);
   document.addEventListener("resume", enter);
-  document.addEventListener("visibilitychange", () => {
+  addEventListener("visibilitychange", () => {
     if (!document.hidden && root.dataset.connection !== "live") enter();
   });
   enter();

@@ -1,38 +1,36 @@
-// Which tab leads: who holds the lock, unless nothing is heard of it.
-
-const TICK_MS = 500; // the second without a sign asks, the third takes
+const TICK_MS = 500; // in silence the second asks, the third takes over
 
 export function join(name, hear, lead, lost) {
   const wire = new BroadcastChannel(name);
-  const queue = new AbortController();
+  const gone = new AbortController();
+  const { signal } = gone;
   const post = (...message) => wire.postMessage(message);
   let release;
   let silent = 0;
 
-  const request = (options) => navigator.locks.request(name, options, () => new Promise((resolve) => {
+  const request = (options) => navigator.locks.request(name, options, () => signal.aborted || new Promise((resolve) => {
     release = resolve;
     lead();
-  })).catch(() => release && lost());
+  })).catch(() => signal.aborted || (release && lost()));
 
   const timer = setInterval(() => {
     if (release) return;
     silent += 1;
-    if (silent === 2) post("ping");
+    if (silent === 2) post("need");
     if (silent === 3) request({ steal: true });
   }, TICK_MS);
 
   wire.onmessage = ({ data: [what, ...rest] }) => {
-    if (what === "ping") return release && post("pong");
-    silent = 0;
+    if (what !== "need") silent = 0;
     hear[what]?.(...rest);
   };
 
-  request({ signal: queue.signal });
+  request({ signal });
 
   const leave = () => {
     clearInterval(timer);
     wire.close();
-    queue.abort();
+    gone.abort();
     release?.();
   };
   return { post, leave };
