@@ -17,12 +17,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from . import timing
-from .admin_actions import ActionsMixin
+from .admin_actions import ActionsAdmin
 from .models import Delivery, Occurrence, Reminder
 
 
 @admin.register(Reminder)
-class ReminderAdmin(ActionsMixin):
+class ReminderAdmin(ActionsAdmin):
     """The list; the page of one reminder is in ``admin_page``, its actions in ``admin_actions``."""
 
     list_display = ("title", "state", "level", "when", "next", "addressed", "read", "created_by")
@@ -46,6 +46,21 @@ class ReminderAdmin(ActionsMixin):
             read_count=Coalesce(Subquery(counts.values("read")), 0),
             next_due=Subquery(next_due.values("next")),
         )
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Count what goes along, each person's copy; Django would look up and list every one."""
+        reminders = list(objs)
+        counts = {
+            Reminder._meta.verbose_name_plural: len(reminders),
+            Delivery._meta.verbose_name_plural: Delivery.objects.filter(
+                reminder__in=[reminder.pk for reminder in reminders]
+            ).count(),
+        }
+        counts = {name: count for name, count in counts.items() if count}
+        missing = set()
+        if len(counts) > 1 and not request.user.has_perm("reminders.delete_delivery"):
+            missing.add(Delivery._meta.verbose_name)
+        return [str(reminder) for reminder in reminders], counts, missing, []
 
     @admin.display(description=_("when"))
     def when(self, reminder: Any) -> str:

@@ -17,13 +17,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from . import api, preview, report, schedule
-from .admin_page import PageMixin, sent_text
+from .admin_page import PageAdmin, sent_text
 from .duplicating import duplicate
 from .export import csv_response
-from .models import Reminder
 
 
-class ActionsMixin(PageMixin):
+class ActionsAdmin(PageAdmin):
+    """Preview, test, duplicate, cancel, remind again, export: who may not is answered 403."""
+
     def get_urls(self) -> list[Any]:
         def url(route: str, name: str, view: Any) -> Any:
             wrapped = self.admin_site.admin_view(view)
@@ -31,6 +32,7 @@ class ActionsMixin(PageMixin):
 
         return [
             url("preview/", "preview", self.preview_view),
+            url("<path:object_id>/preview/", "preview", self.preview_view),
             url("<path:object_id>/duplicate/", "duplicate", self.duplicate_view),
             url("<path:object_id>/cancel/", "cancel", self.cancel_view),
             url("<path:object_id>/again/", "again", self.again_view),
@@ -39,18 +41,12 @@ class ActionsMixin(PageMixin):
         ]
 
     @method_decorator(require_POST)
-    def preview_view(self, request: HttpRequest) -> HttpResponseBase:
+    def preview_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponseBase:
         """Answer how many people a form addresses, who, and when, without saving anything."""
-        if not self.may_write(request):
-            raise PermissionDenied
-        form = self.get_form(request)(request.POST) if self.has_add_permission(request) else None
-        if form is None:
-            form = self._unsaved_form(request)
+        reminder = None if object_id is None else self._found(request, object_id)
+        form = self._posted_form(request, reminder)
+        form.is_preview = True
         return JsonResponse(preview.of_form(form, self.may_see_names(request)))
-
-    def _unsaved_form(self, request: HttpRequest) -> Any:
-        """The form for somebody who may change reminders and not add any."""
-        return self.get_form(request, Reminder(), change=True)(request.POST)
 
     @method_decorator(require_POST)
     def duplicate_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
@@ -121,11 +117,7 @@ class ActionsMixin(PageMixin):
     def _send_test(self, request: HttpRequest, object_id: str | None) -> None:
         """Send what was typed to whoever typed it; the form is shown again and not saved."""
         reminder = None if object_id is None else self.get_object(request, unquote(object_id))
-        if not self.may_edit(request, reminder):
-            raise PermissionDenied
-        form = self.get_form(request, reminder, change=reminder is not None)(
-            request.POST, instance=reminder
-        )
+        form = self._posted_form(request, reminder)
         if not form.is_valid():
             return  # it is shown with what is wrong, and being wrong it is not saved
         try:
@@ -136,6 +128,12 @@ class ActionsMixin(PageMixin):
             self._say(request, _("A test was sent to you. Nothing was saved yet."))
         request.reminder_typed = request.POST  # type: ignore[attr-defined]
         request.method = "GET"  # Django's view is to show a form, and not to save it
+
+    def _posted_form(self, request: HttpRequest, reminder: Any) -> Any:
+        if not self.may_edit(request, reminder):
+            raise PermissionDenied
+        form = self.get_form(request, reminder, change=reminder is not None)
+        return form(request.POST, instance=reminder)
 
     def _found(self, request: HttpRequest, object_id: str) -> Any:
         reminder = self.get_object(request, unquote(object_id))

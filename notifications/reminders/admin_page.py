@@ -1,7 +1,7 @@
 """The page of one reminder in the admin: the form while it can be changed, then its report."""
 
 import copy
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
@@ -28,12 +28,21 @@ from .forms import (
 from .models import Occurrence, Reminder
 
 EDITABLE = (Reminder.State.DRAFT, Reminder.State.SCHEDULED)
-OPEN_NAMES = 20  # of those who have not acknowledged, on the page
+OPEN_NAMES: Final = 20  # of those who have not acknowledged, on the page
+USERS_MAX: Final = 500  # in the form, which sends them all; Django takes 1,000 fields
 
+# What is said, beside its text, of one that can't be changed.
 SAID = ("when_text", "audience_text", "created_by", "created", "sent_at")
 
 
-class PageMixin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """
+    Shows and saves one reminder.
+
+    What the form refuses is not saved, and what is saved is sent, scheduled or a draft, as the
+    button says. A reminder that is being sent, was sent or is cancelled is shown and not changed.
+    """
+
     form = ReminderForm
     change_form_template = "admin/reminders/reminder/change_form.html"
 
@@ -41,9 +50,6 @@ class PageMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         css = {"all": ("notifications/admin/reminders.css",)}
 
     # --- Who may ----------------------------------------------------------------------------------
-
-    def may_write(self, request: HttpRequest) -> bool:
-        return self.has_add_permission(request) or self.has_change_permission(request)
 
     def may_send_to_everyone(self, request: HttpRequest) -> bool:
         return request.user.has_perm("reminders.send_to_everyone")
@@ -58,8 +64,9 @@ class PageMixin(admin.ModelAdmin):  # type: ignore[type-arg]
             return self.has_add_permission(request)
         return reminder.state in EDITABLE and self.has_change_permission(request, reminder)
 
-    def may_see_names(self, request: HttpRequest) -> bool:
-        meta = self.model._meta.get_field("users").related_model._meta
+    def may_see_names(self, request: HttpRequest, field: str = "users") -> bool:
+        """Whether the user may see what the users (or groups) of the site are called."""
+        meta = self.model._meta.get_field(field).related_model._meta
         return request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}")
 
     # --- The form ---------------------------------------------------------------------------------
@@ -67,15 +74,18 @@ class PageMixin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if not self.may_edit(request, obj):
             return [(None, {"fields": (*TEXT_FIELDS, *SAID)})]
-        audience = {"fields": AUDIENCE_FIELDS, "classes": ("audience",)}
+        users = "users_text" if _has_many_users(obj) else "users"
+        audience = (users, *(name for name in AUDIENCE_FIELDS if name != "users"))
         return [
             (None, {"fields": (*TEXT_FIELDS, "seen")}),
-            (_("To whom"), audience),
+            (_("To whom"), {"fields": audience, "classes": ("audience",)}),
             (_("When"), {"fields": WHEN_FIELDS, "classes": ("when",)}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if self.may_edit(request, obj) else (*TEXT_FIELDS, *SAID)
+        if not self.may_edit(request, obj):
+            return (*TEXT_FIELDS, *SAID)
+        return ("users_text",) if _has_many_users(obj) else ()
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
@@ -88,7 +98,10 @@ class PageMixin(admin.ModelAdmin):  # type: ignore[type-arg]
             field: Any = copy.deepcopy(made.base_fields[name])
             field.widget = KeysWidget(Reminder._meta.get_field(name), self.admin_site)
             field.widget.choices = field.choices
+            field.shows_names = self.may_see_names(request, name)
             made.base_fields[name] = field
+        if _has_many_users(obj):
+            del made.base_fields["users"]
         made.may_send_to_everyone = self.may_send_to_everyone(request)
         made.typed = getattr(request, "reminder_typed", None)
         form: type[Any] = made
@@ -214,10 +227,8 @@ class PageMixin(admin.ModelAdmin):  # type: ignore[type-arg]
     def audience_text(self, reminder: Any) -> str:
         if reminder.everyone:
             return _("everyone")
-        users, groups = reminder.users.count(), [str(group) for group in reminder.groups.all()]
-        texts = [ngettext("%(n)s user", "%(n)s users", users) % {"n": number_format(users)}]
-        texts = texts[: users > 0]
-        texts += [_("group %(name)s") % {"name": name} for name in groups]
+        texts = [self.users_text(reminder)] if reminder.users.exists() else []
+        texts += [_("group %(name)s") % {"name": group} for group in reminder.groups.all()]
         if reminder.filter_active_since:
             texts.append(_("active since %(date)s") % {"date": reminder.filter_active_since})
         if reminder.filter_joined_before:
@@ -225,6 +236,11 @@ class PageMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         if reminder.filter_staff:
             texts.append(_("staff"))
         return "; ".join(texts) or _("nobody")
+
+    @admin.display(description=_("users"))
+    def users_text(self, reminder: Any) -> str:
+        count = reminder.users.count()
+        return ngettext("%(n)s user", "%(n)s users", count) % {"n": number_format(count)}
 
 
 def sent_text(reminder: Reminder) -> str:
@@ -234,6 +250,13 @@ def sent_text(reminder: Reminder) -> str:
         return _("It is being sent. Its bar and its report are below.")
     text = ngettext("Sent to %(count)s person.", "Sent to %(count)s people.", count)
     return text % {"count": number_format(count)}
+
+
+def _has_many_users(reminder: Any) -> bool:
+    """Whether it has more than a form can show and send: code chose them, and they stay."""
+    if reminder is None or reminder.pk is None:
+        return False
+    return len(reminder.users.order_by().values_list("pk")[: USERS_MAX + 1]) > USERS_MAX
 
 
 def _follow(user: Any, reminder: Reminder) -> Live:

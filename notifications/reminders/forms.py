@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from . import timing
 from .audience import Users, chosen
 from .forms_when import WhenForm
-from .models import Reminder
+from .models import Occurrence, Reminder
 
 # The classes that are generic in the type stubs are not at run time: hence `type-arg`, here and in
 # `admin`.
@@ -42,7 +42,16 @@ class KeysWidget(AutocompleteSelectMultiple):
 
 
 class KeysField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
-    """Django's field lets a number that the database can't hold reach it."""
+    """
+    Rows by their keys. Whoever may not see what they are called sees their keys again, no more.
+
+    Django's own field lets a number that the database can't hold reach it.
+    """
+
+    shows_names = True
+
+    def label_from_instance(self, obj: Any) -> str:
+        return super().label_from_instance(obj) if self.shows_names else f"#{obj.pk}"
 
     def clean(self, value: Any) -> Any:
         rows: Any = self.queryset
@@ -68,10 +77,12 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
     A reminder, as far as it can still be changed; the button that was pressed is a field's name.
 
     A draft may be unfinished. What is scheduled or sent has an audience and a time to come, and
-    goes to everyone only if ``may_send_to_everyone``.
+    goes to everyone only if ``may_send_to_everyone``. Without its field of users those that were
+    chosen before stay.
     """
 
     may_send_to_everyone = False
+    is_preview = False  # nothing is to be saved: what is not finished yet is no error
     typed: Any = None  # what is shown again, though it is not saved
 
     users = KeysField(
@@ -143,10 +154,10 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
     def audience(self) -> Users:
         """Return whom the form addresses, as far as its fields are valid."""
         values = self.cleaned_data
-        everyone = bool(values.get("everyone"))
+        users = values.get("users") if "users" in self.fields else self.instance.users.all()
         return chosen(
-            everyone=everyone,
-            users=values.get("users") or (),
+            everyone=bool(values.get("everyone")),
+            users=() if users is None else users,
             groups=values.get("groups") or (),
             active_since=values.get("filter_active_since"),
             joined_before=values.get("filter_joined_before"),
@@ -155,6 +166,10 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> None:
         super().clean()
+        if self.is_preview:
+            if self.cleaned_data.get("local_at"):
+                self._check_when()
+            return
         expires = self.cleaned_data.get("expires")
         if self.action != "draft" and expires is not None and expires <= timezone.now():
             self.add_error("expires", _("This has passed: nobody would get it."))
@@ -169,10 +184,14 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
 
     def _check_version(self) -> None:
         """Refuse to save what somebody else has saved, sent or cancelled in the meantime."""
-        # Locked until it is saved: Django's view of this form is one transaction.
+        # Locked until it is saved, Django's view of this form being one transaction; in the order
+        # in which beat does it.
+        due = Occurrence.objects.filter(reminder=self.instance.pk, state=Occurrence.State.DUE)
+        list(due.select_for_update().values_list("pk"))
         rows = Reminder.objects.select_for_update().filter(pk=self.instance.pk)
         found = rows.values_list("version", "state").first()
-        if found is None or found[0] != self.cleaned_data.get("seen"):
+        seen = (self.cleaned_data.get("seen"), self.instance.state)
+        if found is None or found != seen:
             raise ValidationError(
                 _(
                     "Somebody else has changed this reminder, or it was sent, since you opened it. "
@@ -180,7 +199,6 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
                 ),
                 code="conflict",
             )
-        self.instance.state = found[1]
 
     def _check_audience(self) -> None:
         if any(self.cleaned_data.get(name) for name in WIDE_FIELDS) and (
@@ -202,12 +220,20 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
         local_at, zone, rule = values["local_at"], values["zone"], values["rule"]
         if not local_at:
             self.add_error("when", _("Choose a time, or send it now."))
-        elif not rule and not self.errors:
-            passed, all_of_them = timing.passed_in(local_at, zone, self.audience())
+            return
+        if self.errors and not self.is_preview:
+            return
+        clocks = timing.clocks(zone, self.audience())
+        if not rule:
+            passed = timing.passed_in(local_at, clocks)
             if passed and not values.get("send_if_past"):
-                self.add_error("local_at", timing.past_sentence(passed, all_of_them))
+                self.add_error("local_at", timing.past_sentence(passed, clocks))
             # There is nothing left to wait for.
-            values["is_past"] = bool(passed) and all_of_them
+            values["is_past"] = passed == clocks
+        if expires := values.get("expires"):
+            late = timing.expired_in(expires, local_at, rule, clocks)
+            if late and "expires" not in self.errors:
+                self.add_error("expires", timing.expired_sentence(late, clocks))
 
 
 def may_be_key(key: Any, text: Any) -> bool:

@@ -96,7 +96,10 @@ class WhenForm(forms.Form):
         required=False,
         max_length=100,
         widget=forms.Select,
-        help_text=_("Where clocks are put forward past this time, it is sent an hour later."),
+        help_text=_(
+            "A time that clocks skip as they are put forward comes as much later; of one that they "
+            "show twice as they are put back, the first counts."
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

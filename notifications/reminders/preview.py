@@ -23,6 +23,8 @@ def of_form(form: ReminderForm, may_see_names: bool) -> dict[str, Any]:
     when = ""
     if not wrong:
         when = _when(values.get("local_at", ""), values.get("zone", ""), values.get("rule", ""))
+        if values.get("is_past"):
+            when += " " + _("This has passed: it is sent at once.")
     errors = {
         name: [str(text) for text in form.errors[name]]
         for name in (*AUDIENCE_FIELDS, *WHEN_FIELDS)
@@ -54,12 +56,13 @@ def _people(users: Users | None, may_see_names: bool) -> dict[str, Any]:
 
 def _when(local_at: str, zone: str, rule: str) -> str:
     text = timing.in_words(local_at, zone, rule)
-    text = text[:1].upper() + text[1:] + "."
-    if local_at and rule:
-        try:
+    said = [text[:1].upper() + text[1:] + "."]
+    try:
+        if local_at and rule:
             times = timing.next_times(local_at, zone, rule, TIMES)
-        except ValueError:  # written past the form
-            times = []
-        if times:
-            text += " " + _("Next: %(times)s.") % {"times": "; ".join(times)}
-    return text
+            said += [_("Next: %(times)s.") % {"times": "; ".join(times)}] if times else []
+        if local_at and zone:
+            said += timing.clock_notes(local_at, zone, rule)
+    except ValueError:  # written past the form
+        pass
+    return " ".join(said)

@@ -1,7 +1,8 @@
 """When a reminder is sent, for people: in a sentence, and what can't be, in another."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -11,7 +12,9 @@ from django.utils.translation import gettext as _
 
 from . import recurrence, zones
 
-FEW = 3  # zones that are named
+FEW: Final = 3  # zones that are named
+LOOK_AHEAD: Final = 400  # times of a rule: a year of a daily one
+MINUTE: Final = timedelta(minutes=1)
 
 
 def in_words(local_at: str, zone: str, rule: str) -> str:
@@ -30,7 +33,7 @@ def next_times(local_at: str, zone: str, rule: str, count: int) -> list[str]:
     """Return the next local times of a valid rule, in words."""
     now = recurrence.to_local(timezone.now(), zone or settings.TIME_ZONE)
     start = recurrence.parse_local(local_at)
-    after = max(now, start - timedelta(minutes=1))  # the start itself may be one
+    after = max(now, start - MINUTE)  # the start itself may be one
     times = recurrence.occurrences(recurrence.parse_rule(rule), start, after, count)
     return [_moment(local) for local in times]
 
@@ -57,22 +60,86 @@ def check_exists(local_at: str, zone: str) -> None:
         )
 
 
-def passed_in(local_at: str, zone: str, users: Any) -> tuple[list[str], bool]:
-    """Return the zones of ``users`` in which the time has passed, and whether those are all."""
+def clock_notes(local_at: str, zone: str, rule: str) -> list[str]:
+    """
+    Say what becomes of a valid time that clocks in ``zone`` skip or show twice.
+
+    Of a rule, those are the first such times among its next ``LOOK_AHEAD``.
+    """
+    start = recurrence.parse_local(local_at)
+    times = [start]
+    if rule:
+        now = recurrence.to_local(timezone.now(), zone)
+        after = max(now, start - MINUTE)
+        times = recurrence.occurrences(recurrence.parse_rule(rule), start, after, LOOK_AHEAD)
+    notes: dict[str, str] = {}
+    for local in times:
+        shown = recurrence.to_local(recurrence.to_utc(local, zone), zone)
+        values = {
+            "zone": zone,
+            "day": date_format(local, "D, j N Y"),
+            "time": f"{local:%H:%M}",
+            "next": f"{shown:%H:%M}",
+        }
+        if shown != local:
+            text = _("Clocks in %(zone)s skip %(time)s on %(day)s: it is sent at %(next)s then.")
+            notes.setdefault("skipped", text % values)
+        elif _comes_twice(local, zone):
+            text = _("Clocks in %(zone)s show %(time)s twice on %(day)s: the first time counts.")
+            notes.setdefault("twice", text % values)
+    return list(notes.values())
+
+
+def clocks(zone: str, users: Any) -> set[str]:
+    """Return the zones by whose clocks ``users``, a queryset, get it."""
+    return {zone} if zone else zones.of_audience(users)
+
+
+def passed_in(local_at: str, clocks: set[str]) -> set[str]:
+    """Return those of ``clocks`` on which the time has passed."""
     local, now = recurrence.parse_local(local_at), timezone.now()
-    names = {zone} if zone else zones.of_audience(users)
-    passed = sorted(name for name in names if recurrence.to_utc(local, name) <= now)
-    return passed, len(passed) == len(names)
+    return {name for name in clocks if recurrence.to_utc(local, name) <= now}
 
 
-def past_sentence(passed: list[str], all_of_them: bool) -> str:
-    if all_of_them:
+def past_sentence(passed: set[str], clocks: set[str]) -> str:
+    if passed == clocks:
         return _("This time has passed. Choose a later one, or tick “send it now”.")
-    places = ", ".join(passed[:FEW]) + (" …" if len(passed) > FEW else "")
     return _(
         "This time has passed in %(zones)s already. Choose a later one, or tick “send it now”: "
         "then readers there have it at once."
-    ) % {"zones": places}
+    ) % {"zones": _few(passed)}
+
+
+def expired_in(expires: datetime, local_at: str, rule: str, clocks: set[str]) -> set[str]:
+    """Return those of ``clocks`` on which it expires before it is sent for the first time."""
+    start, now = recurrence.parse_local(local_at), timezone.now()
+    late = set()
+    for name in clocks:
+        times = [start]
+        if rule:
+            after = max(recurrence.to_local(now, name), start - MINUTE)
+            times = recurrence.occurrences(recurrence.parse_rule(rule), start, after, 1)
+        if all(max(recurrence.to_utc(local, name), now) >= expires for local in times):
+            late.add(name)
+    return late
+
+
+def expired_sentence(late: set[str], clocks: set[str]) -> str:
+    if late == clocks:
+        return _("This is before it is sent: nobody would get it.")
+    return _("This is before it is sent in %(zones)s: nobody there would get it.") % {
+        "zones": _few(late)
+    }
+
+
+def _few(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:FEW]) + (" …" if len(names) > FEW else "")
+
+
+def _comes_twice(local: datetime, zone: str) -> bool:
+    """Whether clocks that are put back show it twice; for a time that they don't skip."""
+    first = local.replace(tzinfo=ZoneInfo(zone), fold=0)
+    return first.utcoffset() != first.replace(fold=1).utcoffset()
 
 
 def _moment(local: datetime) -> str:

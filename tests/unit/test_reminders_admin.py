@@ -17,6 +17,7 @@ from notifications import storage
 from notifications.channels import user_channel
 from notifications.reminders import recurrence, remind
 from notifications.reminders.export import safe_cell
+from notifications.reminders.forms import ReminderForm
 from notifications.reminders.models import Delivery, Occurrence, Preference, Reminder
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("live_redis")]
@@ -214,7 +215,10 @@ def test_the_small_form_makes_a_rule_and_shows_it_again(send, office, user, valu
         ("rule", {"repeats": "rule", "rule": "FREQ=DAILY;UNTIL=20200101"}, ""),
         ("until", {"repeats": "daily", "until": "2020-01-01"}, ""),
         ("every", {"repeats": "daily", "every": "0"}, "greater than or equal to 1"),
+        ("rule", {"repeats": "rule", "rule": "FREQ=DAILY;BYMINUTE=0,5"}, "every 15 minutes"),
         ("expires", {"expires": "2020-01-01T00:00"}, "nobody would get it"),
+        ("expires", {"expires": "2030-03-04T08:00"}, "This is before it is sent"),
+        ("expires", {"expires": "2030-03-04T08:00", "repeats": "weekly"}, "before it is sent"),
         ("users", {"users": ["everybody"]}, "is not a user"),
         ("groups", {"groups": ["9" * 30]}, "is not a group"),
         ("__all__", {"users": []}, "This would reach nobody."),
@@ -283,6 +287,25 @@ def test_someone_who_is_not_active_can_not_be_chosen(office, user):
     assert found["users"] == [f"{gone.pk} is not an active user. Choose the users again."]
 
 
+def test_a_time_by_which_it_has_expired_for_some_readers_is_told(office, user, settings):
+    settings.TIME_ZONE = "UTC"
+    Preference.objects.create(user=user, time_zone="America/New_York")
+    found = errors(office.post(ADD, timed(user, zone="", expires="2030-03-04T12:00")))
+    assert found["expires"] == [
+        "This is before it is sent in America/New_York: nobody there would get it."
+    ]
+
+
+def test_markup_is_text_wherever_it_is_shown(send, office, user):
+    send(ADD, form(user, title="<script>x</script>", text="<b>bold</b>"))
+    reminder = Reminder.objects.get()
+    assert (reminder.title, reminder.text) == ("<script>x</script>", "<b>bold</b>")
+    for url in (LIST, page_of(reminder), f"{LIST}{reminder.pk}/delete/"):
+        html = office.get(url).content.decode()
+        assert "&lt;script&gt;x" in html
+        assert "<script>x" not in html and "<b>bold" not in html
+
+
 # --- Changing -------------------------------------------------------------------------------------
 
 
@@ -319,6 +342,36 @@ def test_what_was_sent_is_not_changed(send, office, user):
     reminder.refresh_from_db()
     assert reminder.title == "Backup"
     assert Delivery.objects.count() == 1
+
+
+def test_what_beat_has_begun_to_send_since_is_not_changed(office, user, monkeypatch):
+    reminder = Reminder.objects.create(title="Backup", state=State.SCHEDULED)
+    check = ReminderForm._check_version
+
+    def begun(self):
+        Reminder.objects.filter(pk=reminder.pk).update(state=State.SENDING)
+        check(self)
+
+    monkeypatch.setattr(ReminderForm, "_check_version", begun)
+    response = office.post(page_of(reminder), form(user, press="draft", seen=0))
+    assert "or it was sent" in errors(response)["__all__"][0]
+    assert Reminder.objects.get().state == State.SENDING
+
+
+def test_more_users_than_a_form_can_send_stay_as_code_has_chosen_them(send, office, monkeypatch):
+    monkeypatch.setattr("notifications.reminders.admin_page.USERS_MAX", 2)
+    users = User.objects.bulk_create(User(username=f"u{n}") for n in range(3))
+    reminder = Reminder.objects.create(title="Many")
+    reminder.users.set(users)
+    html = office.get(page_of(reminder)).content.decode()
+    assert "3 users" in html
+    assert "select2" not in html.partition("field-users_text")[2].partition("field-groups")[0]
+    preview = office.post(f"{LIST}{reminder.pk}/preview/", form()).json()
+    assert preview["count"] == 3
+    response = send(page_of(reminder), form(users[0], seen=0, title="Fewer"))
+    assert said(response) == ["Sent to 3 people."]
+    reminder.refresh_from_db()
+    assert (reminder.title, reminder.users.count()) == ("Fewer", 3)
 
 
 def test_cancel_stops_what_is_to_come(send, office, user):
@@ -372,9 +425,14 @@ def test_the_preview_names_ten_and_counts_the_rest(office):
 def test_the_preview_is_for_those_who_write(user):
     assert Client().post(PREVIEW, form(user)).status_code == 302
     assert staff("view_reminder").post(PREVIEW, form(user)).status_code == 403
-    assert staff("add_reminder", username="a").get(PREVIEW).status_code == 405
-    for permission in ("add_reminder", "change_reminder"):
-        found = staff(permission, username=permission).post(PREVIEW, form(user)).json()
+    draft = Reminder.objects.create(title="Draft")
+    of_draft = f"{LIST}{draft.pk}/preview/"
+    writer = staff("add_reminder", username="writer")
+    assert writer.get(PREVIEW).status_code == 405
+    assert writer.post(of_draft, form(user)).status_code == 403
+    changer = staff("change_reminder", username="changer")
+    for client, url in ((writer, PREVIEW), (changer, of_draft)):
+        found = client.post(url, form(user)).json()
         assert (found["count"], found["names"]) == (1, [])
 
 
@@ -382,6 +440,30 @@ def test_a_form_that_is_opened_shows_its_audience(send, office, user):
     send(ADD, form(user, press="draft"))
     html = office.get(page_of(Reminder.objects.get())).content.decode()
     assert re.search(r'data-part="people">1 person<.*>: demo<', html)
+
+
+def test_the_preview_counts_what_a_form_can_not_change(user):
+    draft = Reminder.objects.create(title="Draft", everyone=True)
+    found = staff("change_reminder").post(f"{LIST}{draft.pk}/preview/", form()).json()
+    assert found["count"] == 2  # the other is who asks
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"local_at": "2030-10-27T02:30"}, "show 02:30 twice on Sun, 27 Oct. 2030: the first"),
+        ({"local_at": "2030-03-31T02:30"}, "skip 02:30 on this day. Choose 03:30"),
+        (
+            {"local_at": "2030-01-01T02:30", "when": "recurring", "repeats": "daily"},
+            "skip 02:30 on Sun, 31 March 2030: it is sent at 03:30",
+        ),
+        ({"local_at": "2020-01-01T09:00"}, "This time has passed."),
+        ({"local_at": "2020-01-01T09:00", "send_if_past": "on"}, "it is sent at once"),
+    ],
+)
+def test_the_preview_says_what_clocks_do(office, user, values, said):
+    found = office.post(PREVIEW, timed(user, **values)).json()
+    assert said in found["when"] + " ".join(found["errors"].get("local_at", []))
 
 
 # --- The report -----------------------------------------------------------------------------------
@@ -448,6 +530,21 @@ def test_the_table_is_read_in_batches(office, asked, monkeypatch):
     assert len(parts) == 3
 
 
+def test_a_report_costs_the_same_however_many_have_it(office, send, asked):
+    def cost():
+        with CaptureQueriesContext(connection) as captured:
+            html = office.get(page_of(asked)).content.decode()
+        return len(captured), html
+
+    few, _html = cost()
+    users = User.objects.bulk_create(User(username=f"u{n:03}") for n in range(300))
+    Delivery.objects.bulk_create(Delivery(reminder=asked, user=user) for user in users)
+    many, html = cost()
+    assert many == few
+    assert "301 people have not acknowledged it" in html
+    assert html.count(", u0") < 20  # the first few, not all
+
+
 # --- The lists ------------------------------------------------------------------------------------
 
 
@@ -487,6 +584,20 @@ def test_deleting_a_reminder_takes_its_deliveries_along(office, asked):
     assert not Delivery.objects.exists()
 
 
+def test_what_is_deleted_along_is_counted_and_not_listed(office, asked):
+    users = User.objects.bulk_create(User(username=f"u{n}") for n in range(50))
+    Delivery.objects.bulk_create(Delivery(reminder=asked, user=user) for user in users)
+    with CaptureQueriesContext(connection) as captured:
+        html = office.get(f"{LIST}{asked.pk}/delete/").content.decode()
+    assert len(captured) < 10
+    assert "Deliveries: 52" in html and "u49" not in html
+    selected = {"action": "delete_selected", "_selected_action": [asked.pk]}
+    assert "Deliveries: 52" in office.post(LIST, selected).content.decode()
+    client = staff("view_reminder", "delete_reminder")
+    html = client.post(f"{LIST}{asked.pk}/delete/", {"post": "yes"}).content.decode()
+    assert Reminder.objects.exists()
+
+
 # --- Who may --------------------------------------------------------------------------------------
 
 
@@ -507,6 +618,16 @@ def test_who_may_not_see_users_can_not_search_them(user):
     client = staff("add_reminder")
     assert client.get(ADD).status_code == 200
     assert search(client, "demo") == (403, [])
+
+
+def test_who_may_not_see_users_and_groups_learns_no_name_from_a_refused_form(office, user):
+    group = Group.objects.create(name="crew")
+    values = form(user, groups=[group.pk], title="")
+    html = staff("add_reminder").post(ADD, values).content.decode()
+    assert f"#{user.pk}<" in html
+    assert ">demo<" not in html and "crew" not in html
+    html = office.post(ADD, values).content.decode()
+    assert ">demo<" in html and ">crew<" in html
 
 
 @pytest.mark.parametrize(
