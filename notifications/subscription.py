@@ -60,6 +60,7 @@ class Subscription:
         "_hub_ready",
         "_opened",
         "_places",
+        "_refused",
         "_replaying",
         "_said_paused",
         "_size",
@@ -76,13 +77,16 @@ class Subscription:
         channels: Sequence[str],
         cursor: Mapping[str, int] | None = None,
         holder: Holder = VISITOR,
+        refused: Sequence[str] = (),
     ) -> None:
         """
         Subscribe to ``channels`` from ``cursor`` on, or from now on where it is None.
 
-        A channel that the cursor leaves out is not proven: its stream begins with a reset.
+        A channel that the cursor leaves out is not proven: its stream begins with a reset. So does
+        one whose client asked for ``refused`` channels too; nothing else is said of them.
         """
         self.channels = tuple(channels)
+        self._refused = tuple(refused)
         self.holder = holder
         known = cursor or {}
         self._places = {
@@ -297,14 +301,16 @@ class Subscription:
             self._opened = True
             opening = b"" if unproven else self._id_line()
             opening += sse.event("stream-open")
-        if unproven:
-            opening += self._reset_to(unproven)
+        if unproven or self._refused:
+            opening += self._reset_to(unproven, self._refused)
+            self._refused = ()
         return opening
 
-    def _reset_to(self, cursor: Mapping[str, int]) -> bytes:
+    def _reset_to(self, cursor: Mapping[str, int], refused: Sequence[str] = ()) -> bytes:
         for name, id in cursor.items():
             self._places[name].cursor = id
-        return self._id_line() + sse.event("stream-reset", json.dumps({"channels": list(cursor)}))
+        channels = json.dumps({"channels": [*cursor, *refused]})
+        return self._id_line() + sse.event("stream-reset", channels)
 
     def _id_line(self, first: str = "") -> bytes:
         """Return the cursor's line; it begins with the channel ``first``."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import cache
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
@@ -29,6 +30,8 @@ class EventStreamResponse(StreamingHttpResponse):
     """
     A response that streams ``channels`` from ``cursor`` on (None: from now on) to ``holder``.
 
+    ``refused`` are channels that were asked for and are not streamed; the client is told.
+
     ``EventStreams`` takes it from the view and holds the stream without a thread. Under Django's
     own ASGI handler it works too, at the price of a thread for as long as it is open. A WSGI server
     can't hold a stream: there it ends at once, with an error for the client and one in the log.
@@ -39,15 +42,17 @@ class EventStreamResponse(StreamingHttpResponse):
         channels: Sequence[str],
         cursor: Mapping[str, int] | None,
         holder: Holder = VISITOR,
+        refused: Sequence[str] = (),
     ) -> None:
         self.channels = channels
         self.cursor = cursor
         self.holder = holder
+        self.refused = refused
         super().__init__(self._stream(), content_type="text/event-stream; charset=utf-8")
 
     def subscription(self) -> Subscription:
         """Return what streams the body, once it has joined the hub of the running event loop."""
-        return Subscription(self.channels, self.cursor, self.holder)
+        return Subscription(self.channels, self.cursor, self.holder, self.refused)
 
     def __iter__(self) -> Iterator[bytes]:
         # Django would read the stream to its end first, which never comes.
@@ -80,13 +85,17 @@ def _warn_of_threads() -> None:
 # Only GET does anything here, so a POST is refused for its method rather than for its token.
 @csrf_exempt
 @require_GET
-def events(request: HttpRequest, **kwargs: object) -> HttpResponseBase:
+def events(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
     """
     Stream the user's own channel, and those that the request names, from ``Last-Event-ID`` on.
 
     The first stream of a page has its cursor in the query, ``lastEventId``; when the browser
-    reconnects, its header has a newer one. 401 for a visitor who is not logged in, 403 for a
-    channel that the user may not read, 400 for what can't be a channel.
+    reconnects, its header has a newer one.
+
+    401 for a visitor who is not logged in, 400 for what can't be a channel, 403 where the user may
+    read none of the channels that the request names. Where it is some of them the others are left
+    out, and a ``stream-reset`` names them: the tabs of a browser share a stream, and what one of
+    them may no longer read must not cost the others theirs.
     """
     manager = get_channelmanager()
     channels = sorted(manager.get_channels_for_request(request, kwargs))
@@ -97,13 +106,14 @@ def events(request: HttpRequest, **kwargs: object) -> HttpResponseBase:
             check_channel(channel)
     except InvalidChannel as error:
         return _refuse(400, str(error))
-    if not all(manager.can_read_channel(request.user, channel) for channel in channels):
-        channels = []
-    if not channels:
+    readable = [name for name in channels if manager.can_read_channel(request.user, name)]
+    named = {*kwargs.get("channels", ()), *request.GET.getlist("channel")} or set(channels)
+    if named.isdisjoint(readable):
         if request.user.is_authenticated:
             return _refuse(403, _("You may not read this channel."))
         return _refuse(401, _("Log in to receive events."))
-    response = EventStreamResponse(channels, _cursor(request), Holder.of(request))
+    refused = [name for name in channels if name not in readable]
+    response = EventStreamResponse(readable, _cursor(request), Holder.of(request), refused)
     add_default_headers(response, request)
     return response
 

@@ -9,9 +9,12 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
+from notifications.views import CHANNELS_MAX
 from tests.support.processes import Process
 from tests.support.site import Site
 from tests.support.streams import Stream
@@ -76,6 +79,48 @@ async def test_a_channel_that_can_not_be_is_a_plain_refusal(site, query, status)
     stream = Stream(f"{site.base_url}/events/?{query}", site.login().cookie_header)
     await stream.open()
     assert stream.status == status
+    await stream.close()
+
+
+async def test_a_refused_channel_beside_ones_own_is_left_out_and_named(site):
+    mine, theirs = site.login(), site.login()
+    own, foreign = channel_of(mine), channel_of(theirs)
+    url = f"{site.base_url}/events/?channel={own}&channel={foreign}&channel=nobodys"
+    async with Stream(url, mine.cookie_header) as stream:
+        assert stream.status == 200
+        reset = await stream.wait_for_type("stream-reset")
+        assert reset.json == {"channels": ["nobodys", foreign]}
+        await send_events(site, foreign, 0, 3)
+        await send_events(site, own, 3, 6)
+        await stream.wait_for_type("message", 3)
+        assert numbers(stream) == [3, 4, 5]
+        assert all(foreign not in (event.id or "") for event in stream.events)
+
+
+async def test_ones_own_channel_opens_no_stream_to_whoever_names_refused_ones_only(site):
+    stream = Stream(f"{site.base_url}/events/?channel=nobodys", site.login().cookie_header)
+    await stream.open()
+    assert (stream.status, stream.body) == (403, b"You may not read this channel.\n")
+    await stream.close()
+
+
+async def test_a_stream_takes_fifty_channels_with_long_names_and_no_more(site):
+    visitor = site.login()
+    own = channel_of(visitor)
+    names = [own, *(f"job-{uuid4()}" for _ in range(CHANNELS_MAX - 1))]
+    cursor = ",".join(f"{name}:1234567890123456" for name in names)
+
+    def url(*more: str) -> str:
+        channels = "&".join(f"channel={name}" for name in [*names, *more])
+        return f"{site.base_url}/events/?lastEventId={quote(cursor)}&{channels}"
+
+    async with Stream(url(), visitor.cookie_header) as stream:
+        assert len(stream.url) < 8000  # what proxies take
+        assert stream.status == 200
+        await stream.wait_for_type("stream-reset")
+    stream = Stream(url("one-more"), visitor.cookie_header)
+    await stream.open()
+    assert (stream.status, stream.body) == (400, b"A stream can have 50 channels at most.\n")
     await stream.close()
 
 

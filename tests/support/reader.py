@@ -30,9 +30,10 @@ class Reader:
         cursor: Mapping[str, int] | None = None,
         channels: Iterable[str] = (CHANNEL,),
         holder: Any = subscription.VISITOR,
+        refused: Iterable[str] = (),
     ) -> None:
         self.hub = hub
-        self.subscription = Subscription(channels, cursor, holder)
+        self.subscription = Subscription(channels, cursor, holder, tuple(refused))
         self.events: list[Event] = []
         self.parser = EventParser()
         self.reading = asyncio.Event()

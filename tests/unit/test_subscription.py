@@ -138,6 +138,18 @@ async def test_in_a_stream_of_several_channels_a_message_names_its_own_first(rea
     assert tick.id == f"user-1:{one},room-2:{two}"
 
 
+async def test_refused_channels_are_named_in_a_reset_that_keeps_the_cursor(read):
+    first = append(text="1")
+    append(text="2")
+    reader = read(cursor_of(first), refused=["theirs"])
+    await reader.until_type("note")
+    assert reader.types() == ["stream-open", "stream-reset", "note"]
+    opened, reset, note = reader.events
+    assert reset.json == {"channels": ["theirs"]}
+    assert opened.id == reset.id == f"{CHANNEL}:{first}"
+    assert note.data == "2"
+
+
 async def test_only_the_unproven_channel_is_reset(read):
     one = append(channel="user-1")
     append(channel="room-2")
