@@ -14,10 +14,13 @@ from django.contrib.auth import get_user_model
 from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils.formats import number_format
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from . import timing
 from .admin_actions import ActionsAdmin
+from .admin_page import PageAdmin
 from .models import Delivery, Occurrence, Reminder
 
 
@@ -25,9 +28,8 @@ from .models import Delivery, Occurrence, Reminder
 class ReminderAdmin(ActionsAdmin):
     """The list; the page of one reminder is in ``admin_page``, its actions in ``admin_actions``."""
 
-    list_display = ("title", "state", "level", "when", "next", "addressed", "read", "created_by")
-    list_filter = ("state", "level", "acknowledge", "created")
-    list_select_related = ("created_by",)
+    list_display = ("title", "state", "level", "when", "next", "read")
+    list_filter = ("state", "level", "created")
     search_fields = ("title", "text")
     date_hierarchy = "created"
     empty_value_display = "–"
@@ -63,29 +65,32 @@ class ReminderAdmin(ActionsAdmin):
         return [str(reminder) for reminder in reminders], counts, missing, []
 
     @admin.display(description=_("when"))
-    def when(self, reminder: Any) -> str:
+    def when(self, reminder: Any) -> Any:
         if not reminder.local_at and reminder.state != Reminder.State.DRAFT:
-            return "–"
+            return reminder.sent_at
         return timing.in_words(reminder.local_at, reminder.zone, reminder.rule)
 
     @admin.display(description=_("next"), ordering="next_due")
     def next(self, reminder: Any) -> Any:
         return reminder.next_due
 
-    @admin.display(description=_("addressed"), ordering="addressed_count")
-    def addressed(self, reminder: Any) -> int:
-        return int(reminder.addressed_count)
-
-    @admin.display(description=_("read"), ordering="read_count")
-    def read(self, reminder: Any) -> int:
-        return int(reminder.read_count)
+    @admin.display(description=_("read"), ordering="addressed_count")
+    def read(self, reminder: Any) -> str | None:
+        counts = {"read": reminder.read_count, "addressed": reminder.addressed_count}
+        if not counts["addressed"]:
+            return None
+        shown = {name: number_format(count) for name, count in counts.items()}
+        return gettext("%(read)s of %(addressed)s") % shown
 
 
 @admin.register(Delivery)
 class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Who got which reminder, and what became of it. Only ``delivery`` makes these."""
 
-    list_display = ("user", "reminder", "created", "delivered_at", "read_at", "acknowledged_at")
+    class Media:
+        css = PageAdmin.Media.css
+
+    list_display = ("user", "reminder", "delivered_at", "read_at", "acknowledged_at", "created")
     list_filter = (
         ("read_at", admin.EmptyFieldListFilter),
         ("acknowledged_at", admin.EmptyFieldListFilter),

@@ -16,7 +16,7 @@ from ..channels import user_channel
 from ..exceptions import RedisUnavailable
 from ..jobs.models import Job
 from ..pages import Live, no_cursor
-from . import preview, report, schedule, sending, timing
+from . import audience, preview, report, schedule, sending, timing
 from .forms import (
     AUDIENCE_FIELDS,
     TEXT_FIELDS,
@@ -73,12 +73,13 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if not self.may_edit(request, obj):
-            return [(None, {"fields": (*TEXT_FIELDS, *SAID)})]
+            given = (name for name in TEXT_FIELDS if getattr(obj, name))
+            return [(None, {"fields": (*given, *SAID)})]
         users = "users_text" if _has_many_users(obj) else "users"
-        audience = (users, *(name for name in AUDIENCE_FIELDS if name != "users"))
+        whom = (users, *(name for name in AUDIENCE_FIELDS if name != "users"))
         return [
             (None, {"fields": (*TEXT_FIELDS, "seen")}),
-            (_("To whom"), {"fields": audience, "classes": ("audience",)}),
+            (_("To whom"), {"fields": whom, "classes": ("audience",)}),
             (_("When"), {"fields": WHEN_FIELDS, "classes": ("when",)}),
         ]
 
@@ -159,7 +160,7 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "has_report": found["addressed"] or reminder.state not in EDITABLE,
             "missing_count": missing.count() if missing is not None else 0,
             "missing_names": (
-                [str(user) for user in missing.order_by("pk")[:OPEN_NAMES]]
+                audience.names_of(missing, OPEN_NAMES)
                 if missing is not None and may_see_who
                 else []
             ),

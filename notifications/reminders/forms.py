@@ -124,6 +124,12 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
         model = Reminder
         fields = (*TEXT_FIELDS, *AUDIENCE_FIELDS, "local_at", "zone", "rule")
         field_classes = {"text": PlainTextField}
+        help_texts = {
+            "text": _("Plain text: line breaks are kept, and addresses become links."),
+            "filter_staff": _(
+                "Who may use this admin. Of these last three, people must match all that you give."
+            ),
+        }
         widgets = {
             "text": forms.Textarea({"rows": 5, "class": "vLargeTextField"}),
             "filter_active_since": forms.DateInput({"type": "date"}, format="%Y-%m-%d"),

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from notifications import storage
 from notifications.channels import user_channel
+from notifications.jobs.models import Job
 from notifications.reminders import recurrence, remind
 from notifications.reminders.export import safe_cell
 from notifications.reminders.forms import ReminderForm
@@ -545,13 +546,20 @@ def test_a_report_costs_the_same_however_many_have_it(office, send, asked):
     assert html.count(", u0") < 20  # the first few, not all
 
 
+def test_a_large_sending_shows_its_job_to_who_may_see_it(office, asked):
+    job = Job.objects.create(title="Send “Backup”")
+    Reminder.objects.filter(pk=asked.pk).update(job=job.pk)
+    assert "<job-progress" in office.get(page_of(asked)).content.decode()
+    html = staff("view_reminder").get(page_of(asked)).content.decode()
+    assert "<job-progress" not in html
+
+
 # --- The lists ------------------------------------------------------------------------------------
 
 
 def test_the_list_counts_addressed_and_read(office, asked):
     html = office.get(LIST).content.decode()
-    assert re.search(r'field-addressed">2<', html)
-    assert re.search(r'field-read">1<', html)
+    assert re.search(r'field-read">1 of 2<', html)
 
 
 def test_the_list_costs_the_same_queries_however_long(send, office, user):
