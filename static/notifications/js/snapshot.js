@@ -10,7 +10,7 @@ let wanted, running, late;
 
 export const longer = (pause) => Math.min(pause * 2, PAUSE_LAST_MS) * (0.5 + Math.random() / 2);
 
-// Again after a fetch, which may lack it.
+// Again after a fetch that may lack it.
 export function dispatch(type, detail) {
   late?.push([type, detail]);
   document.dispatchEvent(new CustomEvent(`carillon:${type}`, { detail }));

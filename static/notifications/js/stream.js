@@ -46,9 +46,9 @@ const on = {
     else if (!last || id > before) return; // or again
     dispatch(type, JSON.parse(text));
   },
-  stale(places) {
+  stale(places, wait) {
     for (const channel in places) if (cursor[channel]) cursor[channel] = places[channel];
-    setTimeout(refreshSnapshot, Math.random() * SPREAD_MS);
+    setTimeout(refreshSnapshot, wait);
   },
 };
 
@@ -81,6 +81,7 @@ function roll() {
 
 function reopen() {
   close();
+  tell("state", "connecting");
   timer = setTimeout(open, ROLL_MS);
 }
 
@@ -95,7 +96,7 @@ function open() {
   hear("stream-open", () => tell("state", "live"));
   hear("stream-live", () => {
     tell("state", "live");
-    tell("stale"); // nobody could publish
+    tell("stale", null, Math.random() * SPREAD_MS); // nobody could publish
   });
   hear("stream-paused", () => tell("state", "paused"));
   hear("stream-reset", ({ lastEventId }) => tell("stale", Object.assign(reached, parse(lastEventId))));
@@ -113,7 +114,6 @@ function open() {
     if (source.readyState === EventSource.CLOSED) refused();
     else tell("state", navigator.onLine ? "connecting" : "offline");
   };
-  tell("state", "connecting");
   later(SILENCE_MS);
 }
 

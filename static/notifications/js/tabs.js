@@ -1,4 +1,4 @@
-const TICK_MS = 500; // in silence the second asks, the third takes over
+const TICK_MS = 500; // the second in silence asks, the third leads
 
 export function join(name, hear, lead, lost) {
   const wire = new BroadcastChannel(name);
@@ -21,7 +21,10 @@ export function join(name, hear, lead, lost) {
   }, TICK_MS);
 
   wire.onmessage = ({ data: [what, ...rest] }) => {
-    if (what !== "need") silent = 0;
+    if (what !== "need") {
+      if (release) return;
+      silent = 0;
+    }
     hear[what]?.(...rest);
   };
 
