@@ -38,6 +38,12 @@ def owe(channels: Iterable[str]) -> None:
             thread.start()
 
 
+def are_owed() -> bool:
+    """Whether Redis took nothing the last time that this process tried."""
+    with _lock:
+        return bool(_channels)
+
+
 def _pay() -> None:
     delay = RETRY_FIRST_SECONDS
     while True:

@@ -12,8 +12,9 @@ from typing import Any, Final
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from . import recurrence, report, schedule, sending
@@ -37,6 +38,7 @@ def remind(
     acknowledge: bool = False,
     idempotency_key: Any = None,
     by: Any = None,
+    repeat_of: Reminder | None = None,
 ) -> Reminder:
     """
     Remind ``users`` of something, now or at a time; return the reminder.
@@ -53,16 +55,24 @@ def remind(
     ``idempotency_key`` (a text, up to 200 characters) makes sure of one: a second call with it
     returns the first one's reminder and sends nothing, also in another process at the same time.
 
-    Raises ``ValidationError`` for a field that can't be, a time in the past among them.
+    Raises ``ValidationError`` for a field that can't be, a time in the past among them, and for
+    ``users`` that are something else.
     """
+    texts = {"title": title, "text": text, "level": level, "link": link, "rule": rule}
+    for name, value in texts.items():
+        if not isinstance(value, str | Promise):
+            raise ValidationError({name: _("This is no text.")})
+    for name, moment in (("at", at), ("expires", expires)):
+        if moment is not None:
+            _check_moment(name, moment)
+    if expires is not None and timezone.is_naive(expires):
+        raise ValidationError({"expires": _("This needs a time zone: it is one moment for all.")})
+    keys = _keys(users)
     reminder = Reminder(
-        title=title,
-        text=text,
-        level=level,
-        link=link,
-        rule=rule,
+        **{name: str(value) for name, value in texts.items()},
         expires=expires,
         acknowledge=acknowledge,
+        repeat_of=repeat_of,
         created_by=by,
     )
     due = timezone.now()
@@ -95,7 +105,7 @@ def remind(
             reminder, made = Reminder.objects.get_or_create(idempotency_key=key, defaults=fields)
             if not made:
                 return reminder
-        _address(reminder, users)
+        _address(reminder, keys)
         if at is None:
             sending.send_now(reminder, by)
         else:
@@ -112,15 +122,32 @@ def send_test(reminder: Reminder, by: Any) -> Reminder:
     return remind([by], title[:200], **_content(reminder), by=by)
 
 
-def remind_again(reminder: Reminder, by: Any) -> Reminder:
-    """Send ``reminder`` once more, as a new one, to those who have not acknowledged it."""
-    people = report.not_acknowledged(reminder)
-    return remind(people, reminder.title, **_content(reminder), by=by)
+def remind_again(reminder: Reminder, by: Any, idempotency_key: Any = None) -> Reminder:
+    """
+    Send ``reminder`` once more, as a new one, to those who have not acknowledged it.
+
+    The new one is a ``repeat_of`` the first of all; who acknowledges any of them has acknowledged all.
+    """
+    return remind(
+        report.not_acknowledged(reminder),
+        reminder.title,
+        **_content(reminder),
+        idempotency_key=idempotency_key,
+        by=by,
+        repeat_of=reminder.repeat_of or reminder,
+    )
 
 
 def _content(reminder: Reminder) -> dict[str, Any]:
     names = ("text", "level", "link", "expires", "acknowledge")
     return {name: getattr(reminder, name) for name in names}
+
+
+def _check_moment(field: str, moment: Any) -> None:
+    """Refuse what is no moment, and years at which computing with zones overflows."""
+    if not isinstance(moment, datetime):
+        raise ValidationError({field: _("This is not a date and time.")})
+    _checked(field, recurrence.parse_local, recurrence.to_text(moment.replace(tzinfo=None)))
 
 
 def _local(at: datetime, zone: str | None) -> tuple[str, str, datetime]:
@@ -160,12 +187,12 @@ def _checked(field: str, check: Any, *args: Any) -> Any:
         raise ValidationError({field: str(error)}) from error
 
 
-def _address(reminder: Reminder, users: Any) -> None:
+def _address(reminder: Reminder, keys: Iterable[Any]) -> None:
     """Keep who is addressed, those who exist, a batch at a time."""
     through = Reminder.users.through
     column = Reminder.users.field.m2m_reverse_name()
     found = get_user_model()._default_manager.order_by()
-    for batch in _batches(_keys(users)):
+    for batch in _batches(keys):
         pks = found.filter(pk__in=batch).values_list("pk", flat=True)
         through._default_manager.bulk_create(
             (through(**{"reminder_id": reminder.pk, column: pk}) for pk in pks),
@@ -174,11 +201,26 @@ def _address(reminder: Reminder, users: Any) -> None:
 
 
 def _keys(users: Any) -> Iterable[Any]:
-    if isinstance(users, get_user_model()):
-        return [users.pk]
-    if isinstance(users, QuerySet):
-        return users.order_by().values_list("pk", flat=True).iterator()
-    return (getattr(user, "pk", user) for user in users)
+    """Return the primary keys; of many users none is held in memory longer than needed."""
+    if isinstance(users, str | bytes) or not isinstance(users, Iterable):
+        users = [users]
+    elif isinstance(users, QuerySet) and issubclass(users.model, get_user_model()):
+        if not users.query.is_sliced:
+            users = users.order_by()
+        keys: Iterable[Any] = users.values_list("pk", flat=True).iterator()
+        return keys
+    return (_key(user) for user in users)
+
+
+def _key(user: Any) -> Any:
+    if not isinstance(user, Model):
+        return getattr(user, "pk", user)  # a key, or an anonymous user, who has none
+    if not isinstance(user, get_user_model()):
+        kind = user._meta.verbose_name
+        raise ValidationError(
+            {"users": _("Users can be reminded, not a %(kind)s.") % {"kind": kind}}
+        )
+    return user.pk
 
 
 def _batches(keys: Iterable[Any]) -> Iterable[list[Any]]:

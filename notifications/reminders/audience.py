@@ -117,7 +117,7 @@ def _any(choice: Any) -> bool:
 
 def _keys(choice: Any) -> Any:
     if isinstance(choice, QuerySet):
-        return choice.order_by().values("pk")
+        return choice.values("pk") if choice.query.is_sliced else choice.order_by().values("pk")
     items: Iterable[Any] = choice
     return [getattr(item, "pk", item) for item in items]
 

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from ..conf import conf
+from ..exceptions import RedisUnavailable
 from . import reading, report, retention, schedule
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ class Rounds:
 
     def __init__(self) -> None:
         self._look_over_at = self._prune_at = monotonic()
+        self._looked_over = 0  # up to this primary key
+        self._is_redis_away = False  # which is said once
 
     def round(self) -> bool:
         """Do what there is to do; return whether there is more to do at once."""
@@ -59,14 +62,25 @@ class Rounds:
         busy = schedule.send_due(now) > 0
         busy |= reading.wake(now) > 0
         busy |= reading.expire(now) > 0
-        report.flush()
+        self._tell_reports()
         if busy:
             return True
         if monotonic() >= self._look_over_at:
-            schedule.look_over(now)
-            self._look_over_at = monotonic() + LOOK_OVER_SECONDS
+            # A part in each round, at the pace of rounds.
+            self._looked_over = schedule.look_over(now, self._looked_over)
+            if not self._looked_over:
+                self._look_over_at = monotonic() + LOOK_OVER_SECONDS
         if monotonic() < self._prune_at:
             return False
         if not retention.prune(now):
             self._prune_at = monotonic() + PRUNE_SECONDS
         return True
+
+    def _tell_reports(self) -> None:
+        try:
+            report.flush()
+            self._is_redis_away = False
+        except RedisUnavailable as error:
+            if not self._is_redis_away:
+                logger.warning("%s", error)
+            self._is_redis_away = True

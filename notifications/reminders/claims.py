@@ -7,7 +7,9 @@ send at once, and the unique row per (reminder, occurrence, person) keeps each p
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -35,7 +37,7 @@ def free(now: datetime) -> Q:
 def claim(occurrence: Occurrence, now: datetime) -> bool:
     """Take the occurrence for ``REMINDER_CLAIM_SECONDS``; return whether nobody else has it."""
     taken = _rows(occurrence.pk).filter(free(now), reminder__state__in=ACTIVE)
-    if not taken.update(state=State.SENDING, claimed_until=_end(now)):
+    if not taken.update(state=State.SENDING, claimed_until=_claim_end(now)):
         return False
     once = Reminder.objects.filter(pk=occurrence.reminder_id, rule="")
     once.filter(state=Reminder.State.SCHEDULED).update(state=Reminder.State.SENDING)
@@ -45,7 +47,7 @@ def claim(occurrence: Occurrence, now: datetime) -> bool:
 def renew(reminder_id: int, local: str, zone: str) -> None:
     """Keep the claim for another ``REMINDER_CLAIM_SECONDS``."""
     rows = Occurrence.objects.filter(reminder_id=reminder_id, local=local, zone=zone)
-    rows.filter(state=State.SENDING).update(claimed_until=_end(timezone.now()))
+    rows.filter(state=State.SENDING).update(claimed_until=_claim_end(timezone.now()))
 
 
 def postpone(occurrence: Occurrence, now: datetime) -> None:
@@ -54,28 +56,53 @@ def postpone(occurrence: Occurrence, now: datetime) -> None:
     rows.update(claimed_until=now + timedelta(seconds=RETRY_SECONDS))
 
 
-def finish(reminder_id: int, local: str, zone: str) -> None:
+def finish(occurrence: Occurrence, run: UUID) -> None:
     """
     Take down that everybody has the occurrence, and that all of the reminder is sent if so.
 
-    For after the last batch was committed, or in its transaction.
+    For after the last batch was committed, or in its transaction; changes nothing where ``run``
+    has lost the occurrence to another one.
     """
-    rows = Occurrence.objects.filter(reminder_id=reminder_id, local=local, zone=zone)
-    rows.filter(state__in=PENDING).update(state=State.SENT, claimed_until=None)
-    # Two that finish at once each see the other as pending until they have committed.
-    transaction.on_commit(lambda: settle(reminder_id))
+    _end_with(_rows(occurrence.pk).filter(run=run), occurrence.reminder_id, State.SENT)
+
+
+def skip(occurrence: Occurrence) -> bool:
+    """Send the occurrence to nobody, or to nobody else; return whether it was still to be sent."""
+    return _end_with(_rows(occurrence.pk), occurrence.reminder_id, State.SKIPPED)
 
 
 def settle(reminder_id: int) -> bool:
-    """Call the reminder sent if nothing of it is to come."""
-    pending = Occurrence.objects.filter(reminder=OuterRef("pk"), state__in=PENDING)
-    done = Reminder.objects.filter(~Exists(pending), pk=reminder_id, state__in=ACTIVE)
-    return bool(done.update(state=Reminder.State.SENT, sent_at=timezone.now()))
+    """
+    End the reminder if nothing of it is to come; return whether it did.
+
+    It is sent where one of its occurrences was. Else it has expired before, or was given up.
+    """
+    its = Occurrence.objects.filter(reminder=OuterRef("pk"))
+    done = Reminder.objects.filter(
+        ~Exists(its.filter(state__in=PENDING)), pk=reminder_id, state__in=ACTIVE
+    )
+    now = timezone.now()
+    was_sent = done.filter(Exists(its.filter(state=State.SENT)))
+    return bool(
+        was_sent.update(state=Reminder.State.SENT, sent_at=now)
+        or done.filter(expires__lte=now).update(state=Reminder.State.EXPIRED)
+        or done.update(state=Reminder.State.CANCELLED)
+    )
+
+
+def _end_with(rows: Any, reminder_id: int, state: State) -> bool:
+    with transaction.atomic():
+        if not rows.filter(state__in=PENDING).update(state=state, claimed_until=None):
+            return False
+        if not settle(reminder_id):
+            # Two that end at once each see the other as pending until they have committed.
+            transaction.on_commit(partial(settle, reminder_id))
+    return True
 
 
 def _rows(pk: Any) -> Any:
     return Occurrence.objects.filter(pk=pk)
 
 
-def _end(now: datetime) -> datetime:
+def _claim_end(now: datetime) -> datetime:
     return now + timedelta(seconds=conf.reminder_claim_seconds)

@@ -80,8 +80,10 @@ def deliver_occurrence(
             new = _insert(held.reminder, held.local, pks)
             _tell(new)
             transaction.on_commit(partial(_note_told, occurrence.pk, run, new[-1].pk))
-        last = pks[-1]
         yield new
+        if len(pks) < length:
+            return
+        last = pks[-1]
 
 
 def last_delivery(occurrence: Occurrence) -> int:

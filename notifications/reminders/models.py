@@ -58,6 +58,7 @@ class Reminder(models.Model):
         SENDING = "sending", _("Sending")
         SENT = "sent", _("Sent")
         CANCELLED = "cancelled", _("Cancelled")
+        EXPIRED = "expired", _("Expired unsent")  # before anybody was sent it
 
     title = models.CharField(_("title"), max_length=TITLE_MAX_LENGTH)
     text = models.TextField(
@@ -138,6 +139,16 @@ class Reminder(models.Model):
     idempotency_key = models.CharField(
         max_length=KEY_MAX_LENGTH, null=True, blank=True, unique=True, editable=False
     )
+    # Of one that reminds once more those who have not acknowledged another: the first one of all.
+    repeat_of = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="repeated",
+        verbose_name=_("repeat of"),
+    )
     # Of two people who edit it, the later one is told: saving counts on from what was read.
     version = models.PositiveIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(
@@ -164,8 +175,12 @@ class Reminder(models.Model):
                     Q(link="")
                     | Q(link__istartswith="http://")
                     | Q(link__istartswith="https://")
+                    # Browsers leave out tabs and line breaks, wherever they are.
                     | (
                         Q(link__startswith="/")
+                        & ~Q(link__contains="\t")
+                        & ~Q(link__contains="\n")
+                        & ~Q(link__contains="\r")
                         & ~Q(link__startswith="//")
                         & ~Q(link__startswith="/\\")
                     )
@@ -179,8 +194,8 @@ class Reminder(models.Model):
 
     def clean(self) -> None:
         """Refuse what a database or a message of the transport can't hold."""
-        for name in ("title", "text"):
-            text = getattr(self, name)
+        for name in ("title", "text", "idempotency_key"):
+            text = getattr(self, name) or ""
             # PostgreSQL keeps no NUL; half a surrogate pair is no UTF-8.
             if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
                 raise ValidationError(
@@ -369,7 +384,8 @@ class Preference(models.Model):
     time_zone = models.CharField(
         _("time zone"), max_length=ZONE_MAX_LENGTH, blank=True, db_index=True
     )
-    # No browser notifications between these, in the person's own time zone; from may be after to.
+    # No browser notifications between these, by the clock of the device that would notify; from may
+    # be after to.
     quiet_from = models.TimeField(_("quiet from"), null=True, blank=True)
     quiet_to = models.TimeField(_("quiet to"), null=True, blank=True)
     # The least level of which the browser notifies; empty: of none.

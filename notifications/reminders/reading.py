@@ -22,7 +22,7 @@ from ..channels import user_channel
 from ..messages import Draft
 from ..publishing import publish_many_on_commit
 from . import report
-from .models import EVENT, Delivery, DeliveryQuerySet, Reminder
+from .models import EVENT, Delivery, DeliveryQuerySet
 
 T = TypeVar("T")
 
@@ -61,10 +61,22 @@ def snooze(user: Any, ids: Iterable[int], until: datetime) -> list[int]:
 
 
 def acknowledge(user: Any, ids: Iterable[int]) -> list[int]:
-    """Acknowledge reminders whose sender asks for it, which reads them too."""
+    """
+    Acknowledge reminders whose sender asks for it, which reads them too.
+
+    Who acknowledges one that was sent again has acknowledged the first one and its other repeats.
+    """
     now = timezone.now()
-    asked = Reminder.objects.filter(acknowledge=True)
-    own = _own(user, ids).filter(acknowledged_at=None, reminder__in=asked)
+    meant = _own(user, ids).filter(reminder__acknowledge=True)
+    firsts = meant.order_by().values(first=Coalesce("reminder__repeat_of", "reminder"))
+    same = Q(reminder__in=firsts) | Q(reminder__repeat_of__in=firsts)
+    # Not other occurrences of a reminder that repeats by a rule: each asks for itself.
+    others = same & ~Q(reminder__in=meant.order_by().values("reminder"))
+    own = Delivery.objects.of(user).filter(
+        Q(pk__in=meant.order_by().values("pk")) | others,
+        acknowledged_at=None,
+        reminder__acknowledge=True,
+    )
     return _change(
         user,
         own,
@@ -115,7 +127,7 @@ def expire(now: datetime, limit: int = UNDISTURBED) -> int:
         return 0
     ids: dict[Any, list[int]] = defaultdict(list)
     with transaction.atomic():
-        rows = over.order_by("expires", "pk").select_for_update()
+        rows = over.order_by("pk").select_for_update()
         expired = list(rows.values_list("pk", "user_id", "reminder_id", "read_at")[:limit])
         for pk, user, _, read_at in expired:
             if read_at is None:
@@ -142,10 +154,12 @@ def _change(
 ) -> list[int]:
     with transaction.atomic():
         # The lock makes this a claim: whoever waits for it finds that the condition is gone.
-        rows = list(deliveries.select_for_update().values_list("pk", "reminder_id"))
+        # All who lock several do so by primary key, or two of them might wait for each other.
+        held = deliveries.order_by("pk").select_for_update(of=("self",))
+        rows = list(held.values_list("pk", "reminder_id"))
         if not rows:
             return []
-        pks = [pk for pk, _ in rows]
+        pks = [pk for pk, _ in reversed(rows)]  # the newest first
         _update(pks, **changes)
         if state:
             publish_many_on_commit(_drafts(user.pk, pks, state, until))

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from .. import resets
 from ..conf import conf
 from ..connections import exchange, redis_errors
 from ..exceptions import RedisUnavailable
@@ -94,17 +95,19 @@ def changed(reminders: Iterable[int]) -> None:
 
 
 def flush() -> None:
-    """Tell what has changed and was not told yet, of the reminders that somebody watches."""
-    try:
-        with redis_errors("Reports could not be told"):
-            [members] = exchange([command("SMEMBERS", _noted())])
-            if members:
-                _tell(sorted(int(pk) for pk in members))
-    except RedisUnavailable as error:
-        logger.warning("%s", error)
+    """
+    Tell what has changed and was not told yet, of the reminders that somebody watches. Raises
+    ``RedisUnavailable``.
+    """
+    with redis_errors("Reports could not be told"):
+        [members] = exchange([command("SMEMBERS", _noted())])
+        if members:
+            _tell(sorted(int(pk) for pk in members))
 
 
 def _note(pks: list[int]) -> None:
+    if resets.are_owed():  # Redis is away: the commit has waited for it once, and not again
+        return
     try:
         with redis_errors("A report could not be told"):
             # Whoever opens a report later than this has counted for themselves.

@@ -48,8 +48,9 @@ def _occurrences(before: datetime) -> Any:
 def _reminders(before: datetime) -> Any:
     """Those that are over, and that nobody has."""
     had = Delivery.objects.filter(reminder=OuterRef("pk"))
+    unsent = (Reminder.State.CANCELLED, Reminder.State.EXPIRED)
     over = Q(state=Reminder.State.SENT, sent_at__lt=before) | Q(
-        state=Reminder.State.CANCELLED, created__lt=before
+        state__in=unsent, created__lt=before
     )
     return Reminder.objects.filter(over, ~Exists(had))
 
@@ -57,5 +58,5 @@ def _reminders(before: datetime) -> Any:
 def _remove(rows: Any) -> int:
     pks = list(rows.order_by().values_list("pk", flat=True)[:PRUNE_LENGTH])
     if pks:
-        rows.model.objects.filter(pk__in=pks).delete()
+        rows.filter(pk__in=pks).delete()  # unless somebody has changed it since
     return len(pks)

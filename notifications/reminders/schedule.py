@@ -30,11 +30,14 @@ logger = logging.getLogger(__name__)
 State = Occurrence.State
 
 LOOK_LENGTH: Final = 100  # due occurrences that are fetched at once
+LOOK_OVER_LENGTH: Final = 20  # reminders that are looked over in one round
 CATCH_UP_LENGTH: Final = 100  # missed occurrences of a zone that are laid out at once
 
 # A first occurrence may have passed by this much while its reminder was being saved.
 GRACE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
+# A zone that is new among readers may have its time by this much earlier than all others.
+BETWEEN_ZONES: Final = timedelta(hours=28)
 MOST_IN_TWO_DAYS: Final = 2 * 24 * 60 // recurrence.GAP_MIN_MINUTES + 2
 
 
@@ -60,11 +63,10 @@ def cancel(reminder: Reminder) -> bool:
     """Cancel what of ``reminder`` is not being sent yet; return whether there was a need to."""
     states = (Reminder.State.DRAFT, *claims.ACTIVE)
     with transaction.atomic():
-        rows = Reminder.objects.filter(pk=reminder.pk, state__in=states)
-        if not rows.update(state=Reminder.State.CANCELLED, version=F("version") + 1):
-            return False
+        # First, as beat has it that claims one and then sets the reminder's state.
         Occurrence.objects.filter(reminder=reminder, state=State.DUE).delete()
-    return True
+        rows = Reminder.objects.filter(pk=reminder.pk, state__in=states)
+        return bool(rows.update(state=Reminder.State.CANCELLED, version=F("version") + 1))
 
 
 def next_due(reminder: Reminder) -> datetime | None:
@@ -88,22 +90,26 @@ def send_due(now: datetime) -> int:
     return sum(_send(occurrence, now) for occurrence in rows)
 
 
-def look_over(now: datetime) -> None:
+def look_over(now: datetime, after: int = 0) -> int:
     """
-    Lay out again what has changed since: zones that are new among readers, and what was forgotten.
+    Lay out again what has changed since: zones that are new among readers, and what was forgotten;
+    and end reminders of which nothing is to come.
 
-    A reminder of which nothing is to come is sent.
+    Looks at the first ``LOOK_OVER_LENGTH`` with primary keys greater than ``after``, so what is due
+    does not wait for long. Returns the key to go on from, or 0 after the last.
     """
     pending = Occurrence.objects.filter(reminder=OuterRef("pk"), state__in=claims.PENDING)
-    idle = ~Exists(pending)
-    scheduled = Reminder.objects.filter(state__in=claims.ACTIVE).exclude(local_at="")
-    for reminder in scheduled.filter(idle | Q(zone="")).iterator():
+    in_own_zones = Q(zone="") & Exists(pending.filter(due__lte=now + BETWEEN_ZONES))
+    scheduled = Reminder.objects.filter(state__in=claims.ACTIVE, pk__gt=after).exclude(local_at="")
+    rows = list(scheduled.filter(~Exists(pending) | in_own_zones).order_by("pk")[:LOOK_OVER_LENGTH])
+    for reminder in rows:
         try:
             lay_out(reminder, now)
         except ValueError as error:  # written past the forms
             logger.error("Reminder %s can't be scheduled: %s", reminder.pk, error)
         else:
             claims.settle(reminder.pk)
+    return rows[-1].pk if len(rows) == LOOK_OVER_LENGTH else 0
 
 
 def lay_out(reminder: Reminder, now: datetime, *, anew: bool = False) -> None:
@@ -125,7 +131,7 @@ def lay_out(reminder: Reminder, now: datetime, *, anew: bool = False) -> None:
     for zone in sorted(names):
         last, next_due = newest.get(zone, (None, None))
         if rule is None:
-            times: Iterable[datetime] = [start]
+            times: Iterable[datetime] = [start] if last != reminder.local_at else []
         elif next_due is not None:
             continue
         elif last is None or anew:
@@ -147,7 +153,7 @@ def _send(occurrence: Occurrence, now: datetime) -> bool:
         if not _take(occurrence, now):
             return False
         if _is_superseded(occurrence, now):
-            _skip(occurrence)
+            claims.skip(occurrence)
         else:
             sending.start(occurrence.reminder_id, occurrence.local, occurrence.zone)
     except (DatabaseAway, InterfaceError):
@@ -189,11 +195,6 @@ def _is_superseded(occurrence: Occurrence, now: datetime) -> bool:
         reminder=occurrence.reminder_id, zone=occurrence.zone, local__gt=occurrence.local
     )
     return newer.filter(due__lte=now).exists()
-
-
-def _skip(occurrence: Occurrence) -> None:
-    Occurrence.objects.filter(pk=occurrence.pk).update(state=State.SKIPPED, claimed_until=None)
-    claims.settle(occurrence.reminder_id)
 
 
 # --- Which times ----------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ What may go wrong, and why each person still has it once:
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from celery import shared_task
 from django.db import DatabaseError, transaction
@@ -24,10 +25,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..conf import conf
+from ..connections import exchange
 from ..exceptions import InvalidMessage
 from ..jobs import JobCancelled, TrackedTask, track
 from ..jobs.models import UNFINISHED, Job
 from ..jobs.models import State as JobState
+from ..scripts import command
 from . import claims, report
 from .audience import Users, audience, due_in
 from .delivery import Superseded, deliver_occurrence, last_delivery, repeat_untold
@@ -71,8 +74,8 @@ def send_now(reminder: Reminder, by: Any = None) -> Occurrence:
             state=State.SENDING,
             claimed_until=now + timedelta(seconds=conf.reminder_claim_seconds),
         )
-        if _is_small(occurrence):
-            send(occurrence)
+        if _is_small(users := addressed(occurrence)):
+            send(occurrence, users)
         else:
             transaction.on_commit(lambda: _queue_or_postpone(occurrence, by))
     reminder.refresh_from_db()
@@ -96,22 +99,20 @@ def start(reminder_id: int, local: str, zone: str, by: Any = None) -> None:
         claims.renew(reminder_id, local, zone)
     elif job is not None and job.state == JobState.CANCELLED:
         give_up(occurrence)
-    elif _is_small(occurrence):
-        send(occurrence)
+    elif _is_small(users := addressed(occurrence)):
+        send(occurrence, users)
     else:
         _queue(occurrence, by)
 
 
-def send(occurrence: Occurrence) -> int:
-    """Send ``occurrence`` to all who don't have it, here and now; return to how many."""
+def send(occurrence: Occurrence, users: Users) -> int:
+    """Send ``occurrence`` to those of ``users`` without it, here and now; return to how many."""
     sent = 0
     try:
-        for count in _batches(occurrence):
+        for count in _batches(occurrence, users):
             sent += count
     except Superseded:
-        logger.info(
-            "%s is not sent any further: it was cancelled, or is sent elsewhere", occurrence
-        )
+        _say_superseded(occurrence)
     return sent
 
 
@@ -125,16 +126,15 @@ def send_occurrence(reminder_id: int, local: str, zone: str) -> dict[str, int]:
     )
     if occurrence is None:
         return {"sent": 0}
-    total = addressed(occurrence).count()
+    users = addressed(occurrence)
+    total = users.count()
     sent = 0
-    people = (None for count in _batches(occurrence) for _ in range(count))
+    people = (None for count in _batches(occurrence, users) for _ in range(count))
     try:
         for _person in track(people, _("Sending"), total, _("people")):
             sent += 1
     except Superseded:
-        logger.info(
-            "%s is not sent any further: it was cancelled, or is sent elsewhere", occurrence
-        )
+        _say_superseded(occurrence)
     except JobCancelled:
         give_up(occurrence)
         raise
@@ -151,23 +151,21 @@ def addressed(occurrence: Occurrence) -> Users:
 
 def give_up(occurrence: Occurrence) -> None:
     """Send ``occurrence`` to nobody else; who has it keeps it."""
-    rows = Occurrence.objects.filter(pk=occurrence.pk, state__in=claims.PENDING)
-    if rows.update(state=State.SKIPPED, claimed_until=None):
-        once = Reminder.objects.filter(pk=occurrence.reminder_id, rule="")
-        once.filter(state__in=claims.ACTIVE).update(
-            state=Reminder.State.CANCELLED, version=F("version") + 1
-        )
+    with transaction.atomic():
+        if claims.skip(occurrence):
+            once = Reminder.objects.filter(pk=occurrence.reminder_id, rule="")
+            once.filter(state__in=claims.ACTIVE).update(
+                state=Reminder.State.CANCELLED, version=F("version") + 1
+            )
 
 
-def _batches(occurrence: Occurrence) -> Iterator[int]:
-    """Send, and yield the length of each batch once it is committed and told."""
+def _batches(occurrence: Occurrence, users: Users) -> Iterator[int]:
+    """Send to ``users``, and yield the length of each batch once it is committed and told."""
     run = uuid4()
     rows = Occurrence.objects.filter(pk=occurrence.pk, state__in=claims.PENDING)
-    key = (occurrence.reminder_id, occurrence.local, occurrence.zone)
     reminder = occurrence.reminder
     if reminder.expires is not None and reminder.expires <= timezone.now():
-        rows.update(state=State.SKIPPED, claimed_until=None)
-        transaction.on_commit(lambda: claims.settle(reminder.pk))
+        claims.skip(occurrence)
         return
     told = last_delivery(occurrence)  # before this run, and so none of its own
     if not rows.filter(run=None).update(run=run, told=told, state=State.SENDING):
@@ -176,29 +174,28 @@ def _batches(occurrence: Occurrence) -> Iterator[int]:
         occurrence.refresh_from_db(fields=["told"])
         repeat_untold(occurrence, run)
     try:
-        for batch in deliver_occurrence(occurrence, addressed(occurrence), run):
+        for batch in deliver_occurrence(occurrence, users, run):
             report.changed([reminder.pk])
             yield len(batch)
     except InvalidMessage:  # as it never will be valid: a text written past the forms
         give_up(occurrence)
         raise
     # After the messages: were it before, nobody would repeat those that a crash has swallowed.
-    transaction.on_commit(lambda: _finish(key, occurrence.pk, run))
+    transaction.on_commit(partial(claims.finish, occurrence, run))
 
 
-def _finish(key: tuple[int, str, str], pk: int, run: UUID) -> None:
-    if Occurrence.objects.filter(pk=pk, run=run).exists():
-        claims.finish(*key)
+def _say_superseded(occurrence: Occurrence) -> None:
+    logger.info("%s is not sent any further: it was cancelled, or is sent elsewhere", occurrence)
 
 
-def _is_small(occurrence: Occurrence) -> bool:
-    few = addressed(occurrence).order_by().values_list("pk", flat=True)[: IN_PLACE + 1]
-    return len(few) <= IN_PLACE
+def _is_small(users: Users) -> bool:
+    return len(users.order_by().values_list("pk", flat=True)[: IN_PLACE + 1]) <= IN_PLACE
 
 
 def _queue_or_postpone(occurrence: Occurrence, by: Any) -> None:
     """For after a commit, where the caller can't undo anything any more."""
     try:
+        exchange([command("PING")])  # rather than wait for it in each of the steps of queueing
         _queue(occurrence, by)
     except DatabaseError:
         raise

@@ -1,6 +1,7 @@
 """Beat sends what is due: within two seconds, by itself or by a worker."""
 
 import json
+import signal
 import sys
 
 import pytest
@@ -35,6 +36,28 @@ print(json.dumps([(moment - due).total_seconds() for moment in made]))
 """
 
 
+# Their workers' jobs wait in a queue that nobody empties, or take their time; beat goes on.
+TOGETHER = """
+from datetime import timedelta
+from django.contrib.auth.models import User
+from django.utils import timezone
+from notifications.reminders import recurrence, schedule
+from notifications.reminders.models import Occurrence, Reminder
+due = timezone.now() + timedelta(seconds=1)
+pks = []
+for title in ["Large"] * 5 + ["Small"]:
+    reminder = Reminder.objects.create(
+        title=title, state="scheduled", zone="UTC", everyone=title == "Large",
+        local_at=recurrence.to_text(due.replace(tzinfo=None) + timedelta(minutes=1)),
+    )
+    reminder.users.add(User.objects.get(username="user-1"))
+    schedule.plan(reminder)
+    pks.append(reminder.pk)
+Occurrence.objects.filter(reminder__in=pks).update(due=due)
+print(reminder.pk)
+"""
+
+
 @pytest.fixture(scope="module")
 def beating(make_site_of_module) -> Site:
     site: Site = make_site_of_module(webs=0, workers=1)
@@ -56,3 +79,17 @@ def test_what_is_due_is_sent_within_two_seconds(beating, everyone, people, rule)
     late = wait_until(sent, 30, lambda: beating.logs)
     assert min(late) >= 0
     assert max(late) < 2
+
+
+def test_large_ones_that_are_due_at_once_are_jobs_and_hold_up_no_small_one(beating):
+    """Beat only queues them, so a small one does not wait until a worker has sent them."""
+    worker = beating.workers[0]
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        pk = int(beating.shell(TOGETHER))
+        late = wait_until(
+            lambda: json.loads(beating.shell(LATE.format(pk=pk))), 30, lambda: beating.logs
+        )
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    assert 0 <= max(late) < 2

@@ -73,7 +73,25 @@ from notifications.reminders import delivery, sending
 from notifications.reminders.models import Occurrence
 delivery.batch_length = lambda reminder: 7
 time.sleep(max(0, {at} - time.time()))
-print(sending.send(Occurrence.objects.select_related("reminder").get(reminder={pk})))
+occurrence = Occurrence.objects.select_related("reminder").get(reminder={pk})
+print(sending.send(occurrence, sending.addressed(occurrence)))
+"""
+
+# Killed as a machine that goes down would: the first batch is committed, and none of it is told.
+DIE_BEFORE_TELLING = """
+import os, signal
+from notifications import publishing
+from notifications.reminders import delivery, sending
+delivery.batch_length = lambda reminder: 60
+publishing._publish_committed = lambda items: os.kill(os.getpid(), signal.SIGKILL)
+sending.start({pk}, "", "")
+"""
+
+SEND = """
+from notifications.reminders import sending
+from notifications.reminders.models import Delivery, Occurrence
+print(Delivery.objects.filter(reminder={pk}).count())
+sending.start({pk}, "", "")
 """
 
 REMIND_WITH_A_KEY = """
@@ -156,6 +174,18 @@ def test_processes_that_send_the_same_at_once_send_it_once(site: Site, shells: l
     assert (state, people, rows, told) == ("sent", 100, [1], 100)
     # One that takes over repeats what may not have been told, under the same id.
     assert set(times) <= {1, 2, 3}
+
+
+def test_who_was_killed_between_commit_and_message_is_made_up_for(site: Site) -> None:
+    name = f"untold-{site.new_user()}"
+    site.shell(MAKE_CROWD.format(name=name, count=100))
+    pk = int(site.shell(MAKE_OCCURRENCE.format(name=name)))
+    victim = Shell("victim", site.var_dir / f"{name}.log", site.env)
+    with closing(victim), pytest.raises((AssertionError, OSError)):
+        victim.run(DIE_BEFORE_TELLING.format(pk=pk))
+    assert judged(site, pk)[1:] == [60, [1], 0, []]
+    assert int(site.shell(SEND.format(pk=pk))) == 60
+    assert judged(site, pk) == ["sent", 100, [1], 100, [1]]
 
 
 def test_a_key_that_processes_race_for_makes_one_reminder(site: Site, shells: list[Shell]) -> None:

@@ -1,17 +1,17 @@
 """remind(): what it takes, when it sends, and that a key makes sure of one."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from notifications import reminders, storage
 from notifications.channels import user_channel
-from notifications.reminders import api
+from notifications.reminders import api, reading, report
 from notifications.reminders.models import Delivery, Occurrence, Reminder
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("live_redis")]
@@ -185,6 +185,15 @@ def test_a_moment_that_has_just_passed_is_not_refused(user):
         ("link", {"link": "javascript:alert(1)"}),
         ("idempotency_key", {"idempotency_key": "x" * 201}),
         ("idempotency_key", {"idempotency_key": ""}),
+        ("idempotency_key", {"idempotency_key": "a\0b"}),
+        ("text", {"text": None}),
+        ("link", {"link": None}),
+        ("at", {"at": "tomorrow"}),
+        ("at", {"at": datetime(9999, 12, 31, 23, 59, 30, tzinfo=UTC)}),
+        ("at", {"at": datetime(1, 1, 1)}),  # noqa: DTZ001
+        ("expires", {"expires": datetime(2060, 1, 1)}),  # noqa: DTZ001
+        ("expires", {"expires": date(2060, 1, 1)}),
+        ("users", {"users": [Group(pk=1)]}),
         ("at", {"at": datetime(2020, 1, 1, tzinfo=UTC)}),
         ("at", {"at": datetime(2020, 1, 1)}),  # noqa: DTZ001 - naive is meant
         ("at", {"rule": "FREQ=DAILY"}),
@@ -201,7 +210,7 @@ def test_a_moment_that_has_just_passed_is_not_refused(user):
 )
 def test_what_can_not_be_is_refused_at_its_field_and_nothing_is_kept(user, field, values):
     with pytest.raises(ValidationError) as caught:
-        reminders.remind(user, **{"title": "Backup", **values})
+        reminders.remind(**{"users": user, "title": "Backup", **values})
     assert list(caught.value.message_dict) == [field]
     assert not Reminder.objects.exists()
 
@@ -234,4 +243,23 @@ def test_once_more_goes_to_those_who_have_not_acknowledged(committed, user, frie
     with committed():
         again = api.remind_again(reminder, user)
     assert again.acknowledge
+    assert again.repeat_of == reminder
     assert (len(told(user)), len(told(friend))) == (1, 2)
+    with committed():
+        third = api.remind_again(again, user, "once")
+        assert api.remind_again(again, user, "once") == third
+    assert third.repeat_of == reminder
+    assert len(told(friend)) == 3
+    reading.acknowledge(friend, [Delivery.objects.get(reminder=third).pk])
+    assert not report.not_acknowledged(reminder).exists()
+
+
+def test_a_slice_of_users_and_the_keys_of_other_rows_are_users_too(committed, user, friend):
+    Group.objects.create(name="staff").user_set.add(friend)
+    with committed():
+        reminders.remind(User.objects.order_by("-pk")[:1], "The newest")
+        members = User.groups.through.objects.values_list("user_id", flat=True)
+        reminders.remind(members, "Members")
+        with pytest.raises(ValidationError, match="not a group"):
+            reminders.remind(Group.objects.all(), "Groups")
+    assert (told(user), told(friend)) == ([], ["The newest", "Members"])

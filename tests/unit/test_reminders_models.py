@@ -19,6 +19,7 @@ GOOD_LINKS = [
 ]
 
 BAD_LINKS = [
+    "/\t/example.org/",
     "javascript:alert(1)",
     "JavaScript:alert(1)",
     "java\tscript:alert(1)",

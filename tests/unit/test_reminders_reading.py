@@ -204,6 +204,33 @@ def test_acknowledging_reads_too_and_only_where_it_was_asked_for(committed, user
     assert fields(not_asked, "acknowledged_at", "read_at") == (None, None)
 
 
+def test_who_acknowledges_one_that_was_sent_again_has_acknowledged_all_of_them(
+    committed, user, friend
+):
+    first, other = give(user, acknowledge=True), give(user, acknowledge=True)
+    [theirs] = give(friend, acknowledge=True)
+    root = Delivery.objects.get(pk=first[0]).reminder
+    again, once_more = (give(user, acknowledge=True) for _ in range(2))
+    repeats = Reminder.objects.filter(deliveries__in=[*again, *once_more, theirs])
+    Reminder.objects.filter(pk__in=repeats.values("pk")).update(repeat_of=root)
+    with committed():
+        touched = reading.acknowledge(user, again)
+    assert touched == [*once_more, *again, *first]
+    assert said(user)[-1][1]["ids"] == touched
+    open_ones = Delivery.objects.filter(acknowledged_at=None)
+    assert set(open_ones.values_list("pk", flat=True)) == {*other, theirs}
+
+
+def test_each_occurrence_of_a_rule_is_acknowledged_by_itself(user):
+    reminder = Reminder.objects.create(title="Daily", acknowledge=True)
+    monday, tuesday = (
+        Delivery.objects.create(user=user, reminder=reminder, occurrence=local).pk
+        for local in ("2026-11-23T09:00", "2026-11-24T09:00")
+    )
+    assert reading.acknowledge(user, [monday]) == [monday]
+    assert reading.acknowledge(user, [tuesday]) == [tuesday]
+
+
 def test_acknowledging_keeps_when_it_was_read(committed, user):
     before = timezone.now() - HOUR
     [pk] = give(user, acknowledge=True, read_at=before, delivered_at=before)

@@ -7,9 +7,9 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.utils import timezone
 
-from notifications import storage
+from notifications import resets, storage
 from notifications.channels import may_read
-from notifications.reminders import reading, report
+from notifications.reminders import beat, reading, report
 from notifications.reminders.models import Delivery, Reminder
 from notifications.storage import live_name
 from tests.support.waiting import wait_until
@@ -162,4 +162,21 @@ def test_redis_away_is_no_error(committed, reminder, live_redis):
     live_redis.kill()
     with committed():
         reading.mark_read(delivery.user)
-    report.flush()
+    assert Delivery.objects.get().read_at is not None
+
+
+def test_a_commit_that_has_waited_for_redis_does_not_wait_again_for_its_report(
+    committed, reminder, monkeypatch
+):
+    monkeypatch.setattr(resets, "are_owed", lambda: True)
+    monkeypatch.setattr(report, "exchange", None)  # it would be called
+    with committed():
+        report.changed([reminder.pk])
+
+
+def test_beat_says_once_that_redis_is_away(reminder, live_redis, caplog):
+    rounds = beat.Rounds()
+    live_redis.kill()
+    for _ in range(3):
+        rounds._tell_reports()
+    assert caplog.text.count("Reports could not be told") == 1

@@ -102,7 +102,7 @@ class TestOnce:
         assert delivered(ada) == []
         assert states(reminder) == [("2026-11-23T10:00", "skipped")]
         reminder.refresh_from_db()
-        assert reminder.state == Reminder.State.SENT
+        assert reminder.state == Reminder.State.EXPIRED
 
     def test_a_time_that_has_passed_is_due_at_once(self, ada, clock):
         make("2026-11-23T07:00")
@@ -391,6 +391,26 @@ class TestLookOver:
         Occurrence.objects.all().delete()
         beat_at(clock, MONDAY)
         assert states(reminder) == [("2026-11-23T10:00", "due")]
+
+    def test_many_are_looked_over_a_part_in_each_round(self, ada, clock, monkeypatch):
+        monkeypatch.setattr(schedule, "LOOK_OVER_LENGTH", 2)
+        for _ in range(5):
+            make()
+        Occurrence.objects.all().delete()
+        rounds = beat.Rounds()
+        counts = []
+        for _ in range(4):
+            rounds.round()
+            counts.append(Occurrence.objects.count())
+        assert counts == [2, 4, 5, 5]
+
+    def test_what_is_due_in_a_month_is_not_looked_over_yet(
+        self, ada, clock, django_assert_max_num_queries
+    ):
+        for _ in range(5):
+            make("2026-12-23T10:00", zone="")
+        with django_assert_max_num_queries(1):
+            assert schedule.look_over(MONDAY) == 0
 
     def test_what_can_not_be_scheduled_is_told_and_holds_up_no_other(self, ada, clock, caplog):
         fields = {"title": "x", "everyone": True, "state": Reminder.State.SCHEDULED}

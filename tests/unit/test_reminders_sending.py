@@ -48,6 +48,14 @@ def sending_state(reminder):
     return occurrence_of(reminder)
 
 
+def batches_of(occurrence):
+    return sending._batches(occurrence, sending.addressed(occurrence))
+
+
+def send(occurrence):
+    return sending.send(occurrence, sending.addressed(occurrence))
+
+
 def told(user):
     """Return the ids of the reminders told to the user, in order."""
     log = storage.read(user_channel(user), 1).log
@@ -121,7 +129,7 @@ def test_who_was_deactivated_since_it_was_scheduled_gets_nothing(people):
 
 @pytest.mark.usefixtures("small_batches")
 def test_who_is_deactivated_between_two_batches_gets_nothing(people, reminder):
-    batches = sending._batches(sending_state(reminder))
+    batches = batches_of(sending_state(reminder))
     next(batches)
     User.objects.filter(pk=people[4].pk).update(is_active=False)
     assert list(batches) == [2]
@@ -132,9 +140,9 @@ def test_who_is_deactivated_between_two_batches_gets_nothing(people, reminder):
 @pytest.mark.usefixtures("small_batches")
 def test_a_run_goes_on_where_one_that_was_killed_has_stopped(people, reminder):
     occurrence = sending_state(reminder)
-    next(sending._batches(occurrence))  # and never again
+    next(batches_of(occurrence))  # and never again
     assert Delivery.objects.count() == 2
-    assert sending.send(occurrence) == 3
+    assert send(occurrence) == 3
     assert each_has_it_once(people)
 
 
@@ -143,7 +151,7 @@ def test_what_was_committed_and_not_told_is_told_by_the_next_run_once(
     people, reminder, monkeypatch
 ):
     occurrence = sending_state(reminder)
-    batches = sending._batches(occurrence)
+    batches = batches_of(occurrence)
     next(batches)
     with monkeypatch.context() as patch:
         # As if the process was killed here: after the commit, before its messages.
@@ -152,7 +160,7 @@ def test_what_was_committed_and_not_told_is_told_by_the_next_run_once(
             next(batches)
     assert Delivery.objects.count() == 4
     assert [len(told(user)) for user in people] == [1, 1, 0, 0, 0]
-    sending.send(occurrence)
+    send(occurrence)
     assert each_has_it_once(people)
 
 
@@ -166,18 +174,18 @@ def test_a_run_repeats_nothing_of_what_another_zones_has_told(people, reminder):
     local = "2026-03-05T09:00"
     for zone in ("Asia/Tokyo", "UTC"):
         occurrence = occurrence_of(reminder, local=local, zone=zone)
-        assert sending.send(occurrence) == (5 if zone == "Asia/Tokyo" else 0)
+        assert send(occurrence) == (5 if zone == "Asia/Tokyo" else 0)
     Occurrence.objects.filter(zone="UTC").update(state="sending")
-    sending.send(Occurrence.objects.get(zone="UTC"))  # as if it had been killed at its end
+    send(Occurrence.objects.get(zone="UTC"))  # as if it had been killed at its end
     assert each_has_it_once(people)
 
 
 @pytest.mark.usefixtures("small_batches")
 def test_of_two_runs_the_earlier_one_stops(people, reminder):
     occurrence = sending_state(reminder)
-    slow = sending._batches(occurrence)
+    slow = batches_of(occurrence)
     next(slow)
-    quick = sending._batches(occurrence)
+    quick = batches_of(occurrence)
     next(quick)
     with pytest.raises(delivery.Superseded):
         next(slow)
@@ -188,7 +196,7 @@ def test_of_two_runs_the_earlier_one_stops(people, reminder):
 @pytest.mark.usefixtures("small_batches")
 def test_cancelled_half_way_the_rest_gets_nothing(people, reminder):
     occurrence = sending_state(reminder)
-    batches = sending._batches(occurrence)
+    batches = batches_of(occurrence)
     next(batches)
     Reminder.objects.filter(pk=reminder.pk).update(state=State.CANCELLED)
     with pytest.raises(delivery.Superseded):
@@ -200,7 +208,8 @@ def test_cancelled_half_way_the_rest_gets_nothing(people, reminder):
 def test_given_up_by_somebody_else_half_way_the_rest_gets_nothing(people, reminder):
     Reminder.objects.filter(pk=reminder.pk).update(rule="FREQ=DAILY")
     occurrence = sending_state(reminder)
-    batches = sending._batches(occurrence)
+    occurrence_of(reminder, local="2030-01-01T09:00", zone="UTC", state="due")
+    batches = batches_of(occurrence)
     next(batches)
     sending.give_up(occurrence)
     with pytest.raises(delivery.Superseded):
@@ -213,18 +222,18 @@ def test_given_up_by_somebody_else_half_way_the_rest_gets_nothing(people, remind
 @pytest.mark.usefixtures("small_batches")
 def test_a_reminder_deleted_half_way_ends_the_sending_quietly(people, reminder):
     occurrence = sending_state(reminder)
-    batches = sending._batches(occurrence)
+    batches = batches_of(occurrence)
     next(batches)
-    reminder.delete()
+    Reminder.objects.all().delete()
     with pytest.raises(delivery.Superseded):
         next(batches)
-    assert sending.send(occurrence) == 0
+    assert send(occurrence) == 0
 
 
 @pytest.mark.usefixtures("small_batches")
 def test_each_batch_keeps_the_claim(people, reminder):
     occurrence = sending_state(reminder)
-    batches = sending._batches(occurrence)
+    batches = batches_of(occurrence)
     for _ in range(2):
         Occurrence.objects.update(claimed_until=timezone.now() - timedelta(hours=1))
         next(batches)
@@ -235,7 +244,7 @@ def test_each_batch_keeps_the_claim(people, reminder):
 def test_two_occurrences_are_two_and_one_in_two_zones_is_one(people, reminder):
     monday, tuesday = "2026-03-02T09:00", "2026-03-03T09:00"
     for local, zone in ((monday, "UTC"), (monday, "Europe/Berlin"), (tuesday, "UTC")):
-        sending.send(occurrence_of(reminder, local=local, zone=zone))
+        send(occurrence_of(reminder, local=local, zone=zone))
     held = Delivery.objects.filter(user=people[0]).order_by("occurrence")
     assert [delivery.occurrence for delivery in held] == [monday, tuesday]
     assert len(told(people[0])) == 2
@@ -246,16 +255,28 @@ def test_in_readers_own_zones_each_has_it_when_it_is_due_there(people, reminder,
     Preference.objects.create(user=people[0], time_zone="Asia/Tokyo")
     now = timezone.now()
     local = (now + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M")  # has passed in Tokyo alone
-    sending.send(occurrence_of(reminder, local=local, zone="Asia/Tokyo"))
+    send(occurrence_of(reminder, local=local, zone="Asia/Tokyo"))
     assert [len(ids_of(user)) for user in people] == [1, 0, 0, 0, 0]
 
 
-def test_after_its_expiry_it_is_sent_to_nobody(people, reminder):
+def test_after_its_expiry_it_is_sent_to_nobody_and_is_not_called_sent(people, reminder):
     Reminder.objects.update(expires=timezone.now())
     occurrence = sending_state(Reminder.objects.get())
-    assert sending.send(occurrence) == 0
+    assert send(occurrence) == 0
     occurrence.refresh_from_db()
     assert occurrence.state == "skipped"
+    reminder.refresh_from_db()
+    assert (reminder.state, reminder.sent_at) == (State.EXPIRED, None)
+
+
+def test_one_that_expired_before_its_last_zone_is_sent(people, reminder):
+    local, expires = "2026-03-05T09:00", timezone.now()
+    first = occurrence_of(reminder, local=local, zone="Asia/Tokyo")
+    last = occurrence_of(reminder, local=local, zone="UTC")
+    Reminder.objects.update(state=State.SENDING)
+    send(first)
+    Reminder.objects.update(expires=expires)
+    send(Occurrence.objects.select_related("reminder").get(pk=last.pk))
     reminder.refresh_from_db()
     assert reminder.state == State.SENT
 

@@ -235,6 +235,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="reminder",
+            name="repeat_of",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="repeated",
+                to="reminders.reminder",
+                verbose_name="repeat of",
+            ),
+        ),
+        migrations.AddField(
+            model_name="reminder",
             name="rule",
             field=models.CharField(
                 blank=True,
@@ -258,6 +271,7 @@ class Migration(migrations.Migration):
                     ("sending", "Sending"),
                     ("sent", "Sent"),
                     ("cancelled", "Cancelled"),
+                    ("expired", "Expired unsent"),
                 ],
                 default="draft",
                 editable=False,
@@ -351,6 +365,28 @@ class Migration(migrations.Migration):
             model_name="occurrence",
             constraint=models.UniqueConstraint(
                 fields=("reminder", "local", "zone"), name="reminders_occurs_once"
+            ),
+        ),
+        migrations.RemoveConstraint(model_name="reminder", name="reminders_link_is_safe"),
+        migrations.AddConstraint(
+            model_name="reminder",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("link", ""),
+                    ("link__istartswith", "http://"),
+                    ("link__istartswith", "https://"),
+                    models.Q(
+                        ("link__startswith", "/"),
+                        models.Q(("link__contains", "\t"), _negated=True),
+                        models.Q(("link__contains", "\n"), _negated=True),
+                        models.Q(("link__contains", "\r"), _negated=True),
+                        models.Q(("link__startswith", "//"), _negated=True),
+                        models.Q(("link__startswith", "/\\"), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="reminders_link_is_safe",
+                violation_error_message="The link is neither a web address nor a path.",
             ),
         ),
         migrations.RunPython(note_what_was_sent, migrations.RunPython.noop),
