@@ -20,6 +20,7 @@ from . import api, preview, report, schedule
 from .admin_page import PageAdmin, sent_text
 from .duplicating import duplicate
 from .export import csv_response
+from .models import Reminder
 
 
 class ActionsAdmin(PageAdmin):
@@ -84,8 +85,18 @@ class ActionsAdmin(PageAdmin):
         if not reminder.acknowledge or not report.not_acknowledged(reminder).exists():
             self.message_user(request, _("Everybody has acknowledged it."), messages.WARNING)
             return self._to_page(request, reminder)
+        first = reminder.repeat_of or reminder
+        # As many as the page knew: a second click, and another admin's, are no second reminder.
+        known = request.POST.get("repeats", "")
+        if not (known.isascii() and known.isdigit() and len(known) < 10):
+            known = str(first.repeated.count())
+        key = f"again-{first.pk}-{known}"
+        if (made := Reminder.objects.filter(idempotency_key=key).first()) is not None:
+            text = _("Only those were reminded already: by this one.")
+            self.message_user(request, text, messages.WARNING)
+            return self._to_page(request, made)
         try:
-            again = api.remind_again(reminder, request.user)
+            again = api.remind_again(reminder, request.user, key)
         except ValidationError as error:
             self.message_user(request, " ".join(error.messages), messages.ERROR)
             return self._to_page(request, reminder)
@@ -126,8 +137,7 @@ class ActionsAdmin(PageAdmin):
             self.message_user(request, " ".join(error.messages), messages.ERROR)
         else:
             self._say(request, _("A test was sent to you. Nothing was saved yet."))
-        request.reminder_typed = request.POST  # type: ignore[attr-defined]
-        request.method = "GET"  # Django's view is to show a form, and not to save it
+        self.show_again(request)
 
     def _posted_form(self, request: HttpRequest, reminder: Any) -> Any:
         if not self.may_edit(request, reminder):

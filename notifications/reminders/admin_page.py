@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.formats import number_format
@@ -24,11 +26,14 @@ from .forms import (
     WIDE_FIELDS,
     KeysWidget,
     ReminderForm,
+    is_repeating,
 )
-from .models import Occurrence, Reminder
+from .models import Delivery, Occurrence, Reminder
+from .recurrence import InvalidRule, InvalidTime, InvalidZone
 
 EDITABLE = (Reminder.State.DRAFT, Reminder.State.SCHEDULED)
 OPEN_NAMES: Final = 20  # of those who have not acknowledged, on the page
+REPEATS: Final = 20  # the newest that were sent to only those, on the page
 USERS_MAX: Final = 500  # in the form, which sends them all; Django takes 1,000 fields
 
 # What is said, beside its text, of one that can't be changed.
@@ -78,7 +83,7 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         users = "users_text" if _has_many_users(obj) else "users"
         whom = (users, *(name for name in AUDIENCE_FIELDS if name != "users"))
         return [
-            (None, {"fields": (*TEXT_FIELDS, "seen")}),
+            (None, {"fields": (*TEXT_FIELDS, "token" if obj is None else "seen")}),
             (_("To whom"), {"fields": whom, "classes": ("audience",)}),
             (_("When"), {"fields": WHEN_FIELDS, "classes": ("when",)}),
         ]
@@ -115,13 +120,43 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form_url: str = "",
         extra_context: Any = None,
     ) -> Any:
-        if request.method == "POST" and object_id is not None:
-            reminder = self.get_object(request, object_id)
+        if request.method != "POST":
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        if object_id is not None:
+            reminder = self.get_object(request, unquote(object_id))
             if reminder is not None and reminder.state not in EDITABLE:
                 text = _("This reminder can't be changed any more. Duplicate it instead.")
                 self.message_user(request, text, messages.ERROR)
                 return HttpResponseRedirect(request.path)
-        return super().changeform_view(request, object_id, form_url, extra_context)
+        elif (made := self._made_by(request)) is not None:
+            return self._to_made(request, made)
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:  # the same form came twice at the same moment
+            if object_id is not None or (made := self._made_by(request)) is None:
+                raise
+            return self._to_made(request, made)
+        except (InvalidRule, InvalidTime, InvalidZone, sending.NotSendable) as error:
+            # What the form could not know yet. Nothing of it is saved.
+            self.message_user(request, str(error), messages.ERROR)
+            self.show_again(request)
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def show_again(self, request: HttpRequest) -> None:
+        """Let Django's view show the form with what was typed, instead of saving it."""
+        request.reminder_typed = request.POST  # type: ignore[attr-defined]
+        request.method = "GET"
+
+    def _made_by(self, request: HttpRequest) -> Any:
+        """Return the reminder that this user has made by the form that was sent off, if any."""
+        key = form_key(request.POST.get("token", ""))
+        made = Reminder.objects.filter(idempotency_key=key, created_by=request.user.pk)
+        return made.first() if key else None
+
+    def _to_made(self, request: HttpRequest, made: Reminder) -> HttpResponseRedirect:
+        text = _("This form was saved before, and here is what it has made. It is not saved twice.")
+        self.message_user(request, text, messages.WARNING)
+        return self._to_page(request, made)
 
     def render_change_form(
         self,
@@ -139,6 +174,7 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             bound = form.is_bound
             found = preview.of_form(form, names) if bound else preview.of_reminder(obj, names)
             context["preview"] = found
+            context["may_send_now"] = obj is None or not is_repeating(obj)
         if obj is not None:
             context.update(self._report_context(request, obj))
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -155,7 +191,13 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
         active = (Reminder.State.SCHEDULED, Reminder.State.SENDING)
         may_change = self.has_change_permission(request, reminder)
+        first = reminder.repeat_of or reminder
+        owners = Delivery.objects.filter(reminder=reminder).order_by().values("user")
         return {
+            "first": reminder.repeat_of,
+            "repeats": first.repeated.order_by("-pk")[:REPEATS],
+            "repeats_count": first.repeated.count(),
+            "owners_count": owners.distinct().count() if is_repeating(reminder) else 0,
             "report": found,
             "has_report": found["addressed"] or reminder.state not in EDITABLE,
             "missing_count": missing.count() if missing is not None else 0,
@@ -182,6 +224,7 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             obj.version += 1
         else:
             obj.created_by = request.user
+            obj.idempotency_key = form_key(form.cleaned_data.get("token"))
         is_scheduled = form.action == "schedule" and not form.cleaned_data.get("is_past")
         obj.state = Reminder.State.SCHEDULED if is_scheduled else Reminder.State.DRAFT
         super().save_model(request, obj, form, change)
@@ -251,6 +294,11 @@ def sent_text(reminder: Reminder) -> str:
         return _("It is being sent. Its bar and its report are below.")
     text = ngettext("Sent to %(count)s person.", "Sent to %(count)s people.", count)
     return text % {"count": number_format(count)}
+
+
+def form_key(token: Any) -> str | None:
+    """Return the idempotency key of what a form makes."""
+    return f"form-{token}" if token else None
 
 
 def _has_many_users(reminder: Any) -> bool:

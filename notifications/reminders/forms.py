@@ -1,6 +1,7 @@
 """The form that writes a reminder: what it says, to whom, and when."""
 
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.contrib.admin.widgets import AdminRadioSelect, AutocompleteSelectMultiple
@@ -117,6 +118,8 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
         widget=AdminRadioSelect(attrs={"class": "radiolist inline"}),
         help_text=_("Urgent ones stay on the page until they are dismissed."),
     )
+    # Of one form that is sent off twice, by a double click for one, one reminder is made.
+    token = forms.UUIDField(required=False, initial=uuid4, widget=forms.HiddenInput)
     # What was read of the model's `version`, which no form may change.
     seen = forms.IntegerField(required=False, widget=forms.HiddenInput, min_value=0)
 
@@ -183,6 +186,14 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
             return
         if self.instance.pk is not None:
             self._check_version()
+        if self.action == "send" and is_repeating(self.instance):
+            self.add_error(
+                None,
+                _(
+                    "This goes on by its rule. Duplicate it to send it once beside that, or cancel "
+                    "it to end it."
+                ),
+            )
         if self.action != "draft":
             self._check_audience()
         if self.action == "schedule":
@@ -240,6 +251,11 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
             late = timing.expired_in(expires, local_at, rule, clocks)
             if late and "expires" not in self.errors:
                 self.add_error("expires", timing.expired_sentence(late, clocks))
+
+
+def is_repeating(reminder: Reminder) -> bool:
+    """Whether it is sent again and again, as it was saved."""
+    return reminder.state == Reminder.State.SCHEDULED and bool(reminder.rule)
 
 
 def may_be_key(key: Any, text: Any) -> bool:
