@@ -126,7 +126,7 @@ def remind_again(reminder: Reminder, by: Any, idempotency_key: Any = None) -> Re
     """
     Send ``reminder`` once more, as a new one, to those who have not acknowledged it.
 
-    The new one is a ``repeat_of`` the first of all; who acknowledges any of them has acknowledged all.
+    The new one is a ``repeat_of`` the first of all; who acknowledges one has acknowledged all.
     """
     return remind(
         report.not_acknowledged(reminder),

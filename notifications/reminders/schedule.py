@@ -11,6 +11,7 @@ not on what time it was a moment ago, so a clock may go back: what was sent stay
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Final
 
 from django.db import InterfaceError, transaction
@@ -30,7 +31,8 @@ logger = logging.getLogger(__name__)
 State = Occurrence.State
 
 LOOK_LENGTH: Final = 100  # due occurrences that are fetched at once
-LOOK_OVER_LENGTH: Final = 20  # reminders that are looked over in one round
+LOOK_OVER_LENGTH: Final = 20  # reminders that are looked over in one round, if there is time
+LOOK_OVER_SLICE_SECONDS: Final = 0.2  # of a round
 CATCH_UP_LENGTH: Final = 100  # missed occurrences of a zone that are laid out at once
 
 # A first occurrence may have passed by this much while its reminder was being saved.
@@ -95,13 +97,14 @@ def look_over(now: datetime, after: int = 0) -> int:
     Lay out again what has changed since: zones that are new among readers, and what was forgotten;
     and end reminders of which nothing is to come.
 
-    Looks at the first ``LOOK_OVER_LENGTH`` with primary keys greater than ``after``, so what is due
-    does not wait for long. Returns the key to go on from, or 0 after the last.
+    Looks at some of those with primary keys greater than ``after``, so what is due does not wait
+    for long. Returns the key to go on from, or 0 after the last.
     """
     pending = Occurrence.objects.filter(reminder=OuterRef("pk"), state__in=claims.PENDING)
     in_own_zones = Q(zone="") & Exists(pending.filter(due__lte=now + BETWEEN_ZONES))
     scheduled = Reminder.objects.filter(state__in=claims.ACTIVE, pk__gt=after).exclude(local_at="")
     rows = list(scheduled.filter(~Exists(pending) | in_own_zones).order_by("pk")[:LOOK_OVER_LENGTH])
+    end = monotonic() + LOOK_OVER_SLICE_SECONDS
     for reminder in rows:
         try:
             lay_out(reminder, now)
@@ -109,6 +112,8 @@ def look_over(now: datetime, after: int = 0) -> int:
             logger.error("Reminder %s can't be scheduled: %s", reminder.pk, error)
         else:
             claims.settle(reminder.pk)
+        if monotonic() > end:  # of many readers their zones take long
+            return reminder.pk
     return rows[-1].pk if len(rows) == LOOK_OVER_LENGTH else 0
 
 

@@ -392,8 +392,14 @@ class TestLookOver:
         beat_at(clock, MONDAY)
         assert states(reminder) == [("2026-11-23T10:00", "due")]
 
-    def test_many_are_looked_over_a_part_in_each_round(self, ada, clock, monkeypatch):
-        monkeypatch.setattr(schedule, "LOOK_OVER_LENGTH", 2)
+    @pytest.mark.parametrize(
+        ("limit", "value", "expected"),
+        [("LOOK_OVER_LENGTH", 2, [2, 4, 5, 5]), ("LOOK_OVER_SLICE_SECONDS", -1, [1, 2, 3, 4])],
+    )
+    def test_many_are_looked_over_a_part_in_each_round(
+        self, ada, clock, monkeypatch, limit, value, expected
+    ):
+        monkeypatch.setattr(schedule, limit, value)
         for _ in range(5):
             make()
         Occurrence.objects.all().delete()
@@ -402,7 +408,7 @@ class TestLookOver:
         for _ in range(4):
             rounds.round()
             counts.append(Occurrence.objects.count())
-        assert counts == [2, 4, 5, 5]
+        assert counts == expected
 
     def test_what_is_due_in_a_month_is_not_looked_over_yet(
         self, ada, clock, django_assert_max_num_queries
