@@ -137,7 +137,8 @@ def redis_errors(
         yield
     except (RedisError, OSError, TimeoutError) as error:
         raise error_class(
-            f"{what}: Redis at {masked_url(conf.redis_url)} said: {error or type(error).__name__}. "
+            f"{what}: Redis at {masked_url(conf.redis_url)} said: "
+            f"{str(error) or type(error).__name__}. "
             "Check NOTIFICATIONS_REDIS_URL and that the server runs and takes writes."
         ) from error
 

@@ -87,6 +87,8 @@ class Multiplexer:
 
     async def request(self, commands: Sequence[bytes]) -> list[Any]:
         """Send packed commands and return their replies; raise the first error among them."""
+        if not commands:
+            return []  # no reply would come, and it would be waited for
         return await self._request(lambda: commands)
 
     async def _request(self, make: Callable[[], Sequence[bytes]]) -> list[Any]:

@@ -290,6 +290,22 @@ async def test_a_channel_that_is_quiet_is_not_reset_by_the_comparison(read, sett
     assert reader.types() == ["stream-open"]
 
 
+async def test_a_hub_whose_last_stream_has_closed_compares_nothing_and_holds_up_nobody(
+    hub, read, settings, caplog
+):
+    settings.NOTIFICATIONS_RESYNC_SECONDS = 0.01
+    settings.NOTIFICATIONS_REDIS_TIMEOUT_SECONDS = 0.5
+    first = read()
+    await first.until_type("stream-open")
+    await first.close()
+    assert await storage.aheads([]) == []
+    for _ in range(20):  # far more comparisons than that
+        last = append()
+        assert await storage.aheads([CHANNEL]) == [last]
+        await asyncio.sleep(0.02)
+    assert "paused" not in caplog.text
+
+
 async def test_a_lost_connection_is_made_up_for(read, redis_client):
     reader = read()
     await reader.until_type("stream-open")
