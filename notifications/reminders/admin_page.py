@@ -2,6 +2,7 @@
 
 import copy
 from typing import Any, Final
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,14 +14,10 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .. import sse, storage
-from ..channels import user_channel
-from ..exceptions import RedisUnavailable
-from ..jobs.models import Job
-from ..pages import Live, no_cursor
-from . import audience, preview, report, schedule, sending, timing
+from . import admin_report, preview, report, schedule, sending, timing
 from .forms import (
     AUDIENCE_FIELDS,
+    EDITABLE,
     TEXT_FIELDS,
     WHEN_FIELDS,
     WIDE_FIELDS,
@@ -28,12 +25,9 @@ from .forms import (
     ReminderForm,
     is_repeating,
 )
-from .models import Delivery, Occurrence, Reminder
+from .models import Occurrence, Reminder
 from .recurrence import InvalidRule, InvalidTime, InvalidZone
 
-EDITABLE = (Reminder.State.DRAFT, Reminder.State.SCHEDULED)
-OPEN_NAMES: Final = 20  # of those who have not acknowledged, on the page
-REPEATS: Final = 20  # the newest that were sent to only those, on the page
 USERS_MAX: Final = 500  # in the form, which sends them all; Django takes 1,000 fields
 
 # What is said, beside its text, of one that can't be changed.
@@ -149,7 +143,7 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _made_by(self, request: HttpRequest) -> Any:
         """Return the reminder that this user has made by the form that was sent off, if any."""
-        key = form_key(request.POST.get("token", ""))
+        key = form_key(request.POST.get("token"))
         made = Reminder.objects.filter(idempotency_key=key, created_by=request.user.pk)
         return made.first() if key else None
 
@@ -176,43 +170,8 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             context["preview"] = found
             context["may_send_now"] = obj is None or not is_repeating(obj)
         if obj is not None:
-            context.update(self._report_context(request, obj))
+            context.update(admin_report.context(self, request, obj))
         return super().render_change_form(request, context, add, change, form_url, obj)
-
-    def _report_context(self, request: HttpRequest, reminder: Any) -> dict[str, Any]:
-        # Before the report is counted, so that the page's stream leaves no gap.
-        request.live = _follow(request.user, reminder)  # type: ignore[attr-defined]
-        found = report.current(reminder)
-        may_see_who = request.user.has_perm("reminders.view_delivery")
-        missing = report.not_acknowledged(reminder) if reminder.acknowledge else None
-        job = Job.objects.filter(pk=reminder.job).first() if reminder.job else None
-        may_see_job = job is not None and (
-            job.owner_id == request.user.pk or request.user.has_perm("jobs.view_job")
-        )
-        active = (Reminder.State.SCHEDULED, Reminder.State.SENDING)
-        may_change = self.has_change_permission(request, reminder)
-        first = reminder.repeat_of or reminder
-        owners = Delivery.objects.filter(reminder=reminder).order_by().values("user")
-        return {
-            "first": reminder.repeat_of,
-            "repeats": first.repeated.order_by("-pk")[:REPEATS],
-            "repeats_count": first.repeated.count(),
-            "owners_count": owners.distinct().count() if is_repeating(reminder) else 0,
-            "report": found,
-            "has_report": found["addressed"] or reminder.state not in EDITABLE,
-            "missing_count": missing.count() if missing is not None else 0,
-            "missing_names": (
-                audience.names_of(missing, OPEN_NAMES)
-                if missing is not None and may_see_who
-                else []
-            ),
-            "may_remind_again": self.has_add_permission(request)
-            and self.may_send(request, reminder),
-            "may_export": may_see_who,
-            "may_duplicate": self.has_add_permission(request),
-            "may_cancel": may_change and reminder.state in active,
-            "job": job if may_see_job else None,
-        }
 
     # --- Saving -----------------------------------------------------------------------------------
 
@@ -297,8 +256,11 @@ def sent_text(reminder: Reminder) -> str:
 
 
 def form_key(token: Any) -> str | None:
-    """Return the idempotency key of what a form makes."""
-    return f"form-{token}" if token else None
+    """Return the idempotency key of what the form with this token makes; None for no token."""
+    try:
+        return f"form-{UUID(str(token))}"
+    except ValueError:
+        return None
 
 
 def _has_many_users(reminder: Any) -> bool:
@@ -306,15 +268,3 @@ def _has_many_users(reminder: Any) -> bool:
     if reminder is None or reminder.pk is None:
         return False
     return len(reminder.users.order_by().values_list("pk")[: USERS_MAX + 1]) > USERS_MAX
-
-
-def _follow(user: Any, reminder: Reminder) -> Live:
-    """Return what the page needs to follow the reminder's report, and its user's jobs."""
-    channels = [user_channel(user)]
-    if report.may_read(user, str(reminder.pk)):  # else the whole stream would be refused
-        channels.append(report.channel_of(reminder))
-    try:
-        cursor, available = sse.format_cursor(storage.cursors(channels)), True
-    except RedisUnavailable:
-        cursor, available = no_cursor(channels), False
-    return Live(reverse("notifications:events"), cursor, available)

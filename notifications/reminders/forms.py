@@ -29,6 +29,8 @@ WHEN_FIELDS = (
 )
 ACTIONS = ("schedule", "send", "test")  # and "draft"
 
+EDITABLE = (Reminder.State.DRAFT, Reminder.State.SCHEDULED)
+
 DATE_AND_TIME = "%Y-%m-%dT%H:%M"
 
 
@@ -142,6 +144,7 @@ class ReminderForm(WhenForm, forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if self.typed is not None:
             kwargs["data"] = self.typed
+            self.is_preview = "_test" not in self.typed
         super().__init__(*args, **kwargs)
         self.initial["seen"] = self.instance.version
         zone = timezone.get_current_timezone_name()

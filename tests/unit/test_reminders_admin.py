@@ -176,6 +176,7 @@ def test_a_form_that_is_sent_off_twice_makes_one_reminder(send, office, admin, u
     with pytest.raises(IntegrityError), transaction.atomic():
         boss.post(ADD, form(user, token=token))
     assert errors(office.post(ADD, form(user, token="mine")))
+    assert errors(office.post(ADD, form(user, token="\0")))
     assert send(ADD, form(user, token=uuid4())).url != first.url
 
 
@@ -630,6 +631,12 @@ def test_a_large_sending_shows_its_job_to_who_may_see_it(office, asked):
     assert "<job-progress" in office.get(page_of(asked)).content.decode()
     html = staff("view_reminder").get(page_of(asked)).content.decode()
     assert "<job-progress" not in html
+
+
+def test_whoever_works_in_the_admin_sees_how_many_reminders_they_have(office, admin):
+    assert ">Reminders</a> /" in office.get(LIST).content.decode()
+    remind(admin, "For you")
+    assert '<a href="/reminders/">Reminders (1)</a>' in office.get(LIST).content.decode()
 
 
 # --- The lists ------------------------------------------------------------------------------------
