@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 
 from . import api, preview, report, schedule
 from .admin_page import PageAdmin, sent_text
+from .admin_report import newest_repeat
 from .duplicating import duplicate
 from .export import csv_response
 from .models import Reminder
@@ -86,10 +87,10 @@ class ActionsAdmin(PageAdmin):
             self.message_user(request, _("Everybody has acknowledged it."), messages.WARNING)
             return self._to_page(request, reminder)
         first = reminder.repeat_of or reminder
-        # As many as the page knew: a second click, and another admin's, are no second reminder.
-        known = request.POST.get("repeats", "")
-        if not (known.isascii() and known.isdigit() and len(known) < 10):
-            known = str(first.repeated.count())
+        # After the newest that the page knew: a second click, and another admin's, make no second.
+        known = request.POST.get("newest", "")
+        if not (known.isascii() and known.isdigit() and len(known) < 20):
+            known = str(newest_repeat(first))
         key = f"again-{first.pk}-{known}"
         if (made := Reminder.objects.filter(idempotency_key=key).first()) is not None:
             text = _("Only those were reminded already: by this one.")

@@ -148,7 +148,10 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return made.first() if key else None
 
     def _to_made(self, request: HttpRequest, made: Reminder) -> HttpResponseRedirect:
-        text = _("This form was saved before, and here is what it has made. It is not saved twice.")
+        text = _(
+            "This form was saved before, and here is what it has made. It is not saved twice: "
+            "duplicate it to write another."
+        )
         self.message_user(request, text, messages.WARNING)
         return self._to_page(request, made)
 

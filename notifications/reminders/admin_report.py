@@ -40,7 +40,7 @@ def context(page: Any, request: HttpRequest, reminder: Any) -> dict[str, Any]:
     return {
         "first": reminder.repeat_of,
         "repeats": first.repeated.order_by("-pk")[:REPEATS],
-        "repeats_count": first.repeated.count(),
+        "newest_repeat": newest_repeat(first),
         "owners_count": owners.distinct().count() if is_repeating(reminder) else 0,
         "report": found,
         "has_report": found["addressed"] or reminder.state not in EDITABLE,
@@ -54,6 +54,11 @@ def context(page: Any, request: HttpRequest, reminder: Any) -> dict[str, Any]:
         "may_cancel": may_change and reminder.state in active,
         "job": job if may_see_job else None,
     }
+
+
+def newest_repeat(first: Reminder) -> int:
+    """Return the key of the newest reminder that repeats ``first``; 0 where none does."""
+    return first.repeated.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def _follow(user: Any, reminder: Reminder) -> Live:
