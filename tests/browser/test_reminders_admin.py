@@ -12,6 +12,14 @@ users = User.objects.filter(username__in={names})
 print(remind(users, "Drill", acknowledge=True).pk)
 """
 
+# Accounts that no other test takes: 600 are enough for a job.
+TO_MANY = """
+from django.contrib.auth.models import User
+from notifications.reminders import remind
+users = User.objects.filter(username__in=[f"user-{n}" for n in range(401, 1001)])
+print(remind(users, "Terms", by=User.objects.get(username="admin")).pk)
+"""
+
 ACKNOWLEDGE = """
 from django.contrib.auth.models import User
 from notifications.reminders.models import Delivery
@@ -62,3 +70,15 @@ def test_the_report_moves_and_reminds_only_who_is_missing(site: Site, open_windo
     assert is_same(page)
     page.get_by_role("button", name="Remind only those").click()
     expect(page.get_by_text("Sent to 1 person.")).to_be_visible()
+
+
+def test_a_sending_to_many_is_followed_as_it_goes(site: Site, open_window: OpenWindow):
+    window = open_window(site.login("admin"))
+    pk = site.shell(TO_MANY).split()[-1]
+    page = window.live_tab(f"/admin/reminders/reminder/{pk}/change/")
+    mark(page)
+    expect(page.locator("#reminder-report job-progress")).to_have_attribute(
+        "data-state", "succeeded"
+    )
+    expect(page.locator("[data-count=addressed]")).to_have_text("600")
+    assert is_same(page)
