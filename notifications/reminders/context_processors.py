@@ -11,17 +11,19 @@ from .models import Delivery, Reminder
 from .preferences import preference_of
 
 UNREAD_IDS_MAX = 100
+URGENT_MAX = 3  # that stay from page to page: more would hide what is beneath
 
 
 def unread(request: HttpRequest) -> dict[str, Callable[[], Any]]:
     """
-    Offer ``unread_ids`` (of the newest ``UNREAD_IDS_MAX``) and ``unread_count`` to templates, and
-    for browser notifications ``notify_levels`` and ``quiet_hours`` ("22:00-07:00", or "").
+    Offer ``unread_ids`` (of the newest ``UNREAD_IDS_MAX``) and ``unread_count`` to templates,
+    ``urgent`` (the newest ``URGENT_MAX`` unread deliveries of that level, newest last), and for
+    browser notifications ``notify_levels`` and ``quiet_hours`` ("22:00-07:00", or "").
 
     All are functions, which templates call when they meet them: a page that uses none makes no
     query and does not even load its user. One query serves the first two, and a second where there
-    are more unread than ids; another one the rest. Anonymous: nothing and 0, without a query.
-    What is snoozed or has expired does not count.
+    are more unread than ids; ``urgent`` takes one where anything is unread, the rest one together.
+    Anonymous: nothing and 0, without a query. What is snoozed or has expired does not count.
     """
 
     @cache
@@ -32,6 +34,13 @@ def unread(request: HttpRequest) -> dict[str, Callable[[], Any]]:
     def unread_count() -> int:
         known = len(unread_ids())
         return known if known < UNREAD_IDS_MAX else _unread(request).count()
+
+    def urgent() -> list[Delivery]:
+        if not unread_ids():
+            return []
+        deliveries = _unread(request).filter(reminder__level=Reminder.Level.URGENT)
+        newest: list[Delivery] = list(deliveries.select_related("reminder")[:URGENT_MAX])
+        return newest[::-1]
 
     @cache
     def preference() -> Any:
@@ -51,6 +60,7 @@ def unread(request: HttpRequest) -> dict[str, Callable[[], Any]]:
     return {
         "unread_ids": unread_ids,
         "unread_count": unread_count,
+        "urgent": urgent,
         "notify_levels": notify_levels,
         "quiet_hours": quiet_hours,
     }

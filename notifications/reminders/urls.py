@@ -6,6 +6,7 @@ app_name = "reminders"
 
 urlpatterns = [
     path("", views.list_reminders, name="list"),
+    path("<int:pk>/open/", views.open_link, name="open"),
     path("read/", views.read, name="read"),
     path("unread/", views.unread, name="unread"),
     path("snooze/", views.snooze, name="snooze"),

@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -60,6 +60,22 @@ def state_of(delivery: Delivery, now: datetime) -> str:
     if delivery.read_at is None:
         return "unread"
     return "read" if delivery.acknowledged_at is None else "acknowledged"
+
+
+@require_safe
+@login_required
+def open_link(request: HttpRequest, pk: int) -> HttpResponse:
+    """
+    Lead to where one of the user's reminders points, which reads it.
+
+    That way it is read too from a new tab, a notification or a page without JavaScript. A page that
+    a browser fetches in advance has been read by nobody.
+    """
+    own = Delivery.objects.of(request.user).select_related("reminder").exclude(reminder__link="")
+    delivery = get_object_or_404(own, pk=pk)
+    if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
+        reading.mark_read(request.user, [pk])
+    return redirect(delivery.reminder.link)
 
 
 # What follows renders nothing that would need a cursor: these are no live pages. Ids of others are

@@ -61,9 +61,15 @@ def test_reminders_are_snoozed_and_acknowledged_by_forms(site: Site, open_window
         "from django.contrib.auth.models import User\n"
         "from notifications.reminders import remind\n"
         f"user = User.objects.get(username={name!r})\n"
-        "remind(user, 'First'), remind(user, 'Second', acknowledge=True)"
+        "remind(user, 'First'), remind(user, 'Second', acknowledge=True)\n"
+        "remind(user, 'Third', link='/jobs/'), remind(user, 'Fourth', level='urgent')"
     )
     page = open_window(site.login(name), java_script_enabled=False).tab("/reminders/?show=unread")
+    page.get_by_role("link", name="Open").click()
+    expect(page).to_have_url(f"{site.base_url}/jobs/")
+    expect(page.locator("unread-badge")).to_have_text("3 unread")
+    page.get_by_role("region", name="New reminders").get_by_role("button", name="Dismiss").click()
+    page.get_by_role("link", name="Unread", exact=True).click()
     page.get_by_role("button", name="Acknowledge").click()
     first = page.locator("article")
     expect(first).to_have_count(1)

@@ -12,7 +12,11 @@ from django.utils import timezone
 
 from notifications import storage
 from notifications.channels import user_channel
-from notifications.reminders.context_processors import UNREAD_IDS_MAX, unread
+from notifications.reminders.context_processors import (
+    UNREAD_IDS_MAX,
+    URGENT_MAX,
+    unread,
+)
 from notifications.reminders.models import Delivery, Preference, Reminder
 from notifications.reminders.views import state_of
 
@@ -68,6 +72,7 @@ def unread_pks():
     [
         ("get", LIST),
         ("get", SETTINGS),
+        ("get", "/reminders/1/open/"),
         ("post", READ),
         ("post", UNREAD),
         ("post", SNOOZE),
@@ -370,6 +375,39 @@ def test_a_receipt_is_taken_for_ones_own_only(visitor, user, friend):
     assert unread_pks() == {mine.pk, others.pk}  # shown is not read
 
 
+def linked(user, link):
+    [delivery] = give(user)
+    Reminder.objects.filter(pk=delivery.reminder_id).update(link=link)
+    return delivery
+
+
+@pytest.mark.parametrize("link", ["/jobs/", "https://example.org/a?b=1#c"])
+def test_to_follow_a_link_is_to_read(visitor, user, link):
+    delivery = linked(user, link)
+    address = f"/reminders/{delivery.pk}/open/"
+    assert f'href="{address}"' in visitor.get(LIST).content.decode()
+    for _ in range(2):  # what was read still leads there
+        response = visitor.get(address)
+        assert (response.status_code, response.headers["location"]) == (302, link)
+    assert unread_pks() == set()
+
+
+def test_a_link_that_is_fetched_in_advance_is_not_read(visitor, user):
+    address = f"/reminders/{linked(user, '/jobs/').pk}/open/"
+    for purpose in ("prefetch", "prefetch;prerender"):
+        assert visitor.get(address, headers={"sec-purpose": purpose}).status_code == 302
+    assert visitor.head(address).status_code == 302
+    assert visitor.post(address).status_code == 405
+    assert len(unread_pks()) == 1
+
+
+def test_only_ones_own_link_is_followed(visitor, user, friend):
+    [plain], others = give(user), linked(friend, "/jobs/")
+    for pk in (others.pk, plain.pk, 2**63, 10**30, "9" * 5000):
+        assert visitor.get(f"/reminders/{pk}/open/").status_code == 404
+    assert unread_pks() == {others.pk, plain.pk}
+
+
 @pytest.mark.parametrize("path", [UNREAD, SNOOZE, ACKNOWLEDGE, DELIVERED])
 def test_every_action_takes_posts_with_ids_only(visitor, user, path):
     [mine] = give(user)
@@ -459,10 +497,28 @@ def test_ids_end_at_their_limit_and_the_count_does_not(user, django_assert_num_q
     assert page == f"{UNREAD_IDS_MAX + 1}: {newest}"
 
 
+def test_the_newest_urgent_ones_are_offered_until_they_are_read(user, friend):
+    give(friend)
+    calm, *urgent, read = give(user, URGENT_MAX + 3)
+    Reminder.objects.exclude(pk=calm.reminder_id).update(level="urgent")
+    Delivery.objects.filter(pk=read.pk).update(read_at=timezone.now())
+    names = "{% for delivery in urgent %}{{ delivery.pk|stringformat:'d' }} {% endfor %}"
+    newest = [str(delivery.pk) for delivery in urgent[-URGENT_MAX:]]
+    assert rendered(names, user).split() == newest
+
+
+def test_where_nothing_is_unread_nothing_urgent_is_asked_for(user, django_assert_num_queries):
+    give(user, read_at=timezone.now())
+    with django_assert_num_queries(1):
+        assert rendered("{{ urgent }}", user) == "[]"
+
+
 def test_a_visitor_has_none_without_a_query(django_assert_num_queries):
-    template = "{{ unread_count }} {{ unread_ids }} {{ notify_levels }} {{ quiet_hours }}"
+    template = (
+        "{{ unread_count }} {{ unread_ids }} {{ urgent }} {{ notify_levels }} {{ quiet_hours }}"
+    )
     with django_assert_num_queries(0):
-        assert rendered(template, AnonymousUser()) == "0 [] [] "
+        assert rendered(template, AnonymousUser()) == "0 [] [] [] "
 
 
 def test_a_request_without_a_user_has_none():

@@ -10,7 +10,6 @@ function begin() {
   const { dataset } = place;
   const form = part("form");
   const input = part("input[type=file]");
-  const upload = part("[data-upload]");
   let request;
 
   const complain = (text) => {
@@ -23,7 +22,6 @@ function begin() {
   const end = () => {
     request = null;
     dataset.state = "";
-    upload.hidden = true;
   };
 
   const failed = (text) => {
@@ -40,9 +38,9 @@ function begin() {
   /** Return the file, if it can be sent. */
   const check = () => {
     const [file] = input.files;
-    const wrong = !file ? dataset.textNone : file.size > dataset.maxBytes ? dataset.textLarge : "";
-    complain(wrong);
-    return !wrong && file;
+    const large = file?.size > dataset.maxBytes;
+    complain(large ? dataset.textLarge : "");
+    return !large && file;
   };
 
   const send = () => {
@@ -70,7 +68,6 @@ function begin() {
     request.setRequestHeader("Accept", "application/json");
     const body = new FormData(form);
     dataset.state = "sending";
-    upload.hidden = false;
     part("[data-part=name]").textContent = file.name;
     progress(0);
     part("[data-upload] button").focus();

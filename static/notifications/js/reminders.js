@@ -8,7 +8,7 @@ const TURN_MS = 500; // of a tab that nobody looks at
 const RECEIPT_MS = 4_000; // not all at once
 const TOLD_MAX = 99;
 const COUNT_MAX = 99; // the server names one more
-const ADDRESS = /(https?:\/\/\S*[^\s.,:;!?)'"])/i;
+const ADDRESS = /((?:https?:\/\/|www\.)\S*[^\s.,:;!?)'"])/i; // as `urlize` does
 
 document.cookie = `zone=${Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;samesite=lax`;
 
@@ -58,18 +58,20 @@ function show({ id, level, title, text, link, acknowledge }) {
   part(".level").textContent = toasts.dataset[level];
   part("bdi").textContent = title;
   part("[name=id]").value = id;
-  part("[type=button]").onclick = () => toast.remove();
-  if (/^(\/|https?:)/i.test(link)) part("a").href = link;
-  part(".toast-text").append(...text.split(ADDRESS).map((piece, n) => {
-    if (n % 2 === 0) return piece;
-    const a = document.createElement("a");
-    a.href = a.textContent = piece;
-    return a;
-  }));
+  if (link) part("a").href = `${toasts.dataset.url}${id}/open/`;
+  part(".toast-text").append(...text.split(ADDRESS).map((piece, n) => (n % 2 ? linked(piece) : piece)));
   const urgent = level === "urgent";
-  toasts.children[Number(urgent)].append(toast);
+  toasts.querySelector(`[data-reminder="${id}"]`)?.remove();
+  toasts.querySelector(`[aria-live=${urgent ? "assertive" : "polite"}]`).append(toast);
   const leave = () => setTimeout(() => (toast.matches(":hover, :focus-within") ? leave() : toast.remove()), TOAST_MS);
   if (!urgent) leave();
+}
+
+function linked(address) {
+  const a = document.createElement("a");
+  a.textContent = address;
+  a.href = address.replace(/^www/i, "http://$&");
+  return a;
 }
 
 /** One tab of a browser confirms it and notifies: the one that is looked at, or whichever is first. */
@@ -104,23 +106,21 @@ const post = (url, body) => fetch(url, {
   method: "POST",
   body,
   headers: { Accept: "application/json", "X-CSRFToken": toasts.dataset.token },
-  keepalive: true, // though a link is followed
+  keepalive: true, // though the page is left
 });
-
-function followed({ target, button }) {
-  const item = button < 2 && target.closest("[data-reminder] a")?.closest("[data-reminder]");
-  if (item) post(`${toasts.dataset.url}read/`, new URLSearchParams({ id: item.dataset.reminder }));
-}
-
-addEventListener("click", followed);
-addEventListener("auxclick", followed);
 
 addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
-  if (!form.closest("[data-reminder], reminder-list")) return;
+  const toast = form.closest(".toast");
+  if (!toast && !form.closest("reminder-list")) return;
   event.preventDefault();
-  const { status } = await post(submitter.formAction, new FormData(form, submitter));
-  if (status !== 204) location.reload();
-  form.closest(".toast")?.remove();
-  refreshSnapshot();
+  // Of an urgent one it is known that it was seen.
+  if (!submitter.matches(".icon-button") || toast.dataset.level === "urgent") {
+    const answer = await post(submitter.formAction, new FormData(form, submitter)).catch(() => null);
+    toasts.toggleAttribute("data-failed", !answer);
+    if (!answer) return;
+    if (answer.status !== 204) location.reload();
+    refreshSnapshot();
+  }
+  toast?.remove();
 });

@@ -37,7 +37,6 @@ const on = {
   state(detail) {
     if (root.dataset.connection === detail) return;
     root.dataset.connection = detail;
-    dispatch("connection", detail);
   },
   message(channel, before, id, type, text) {
     const last = cursor[channel];
