@@ -7,6 +7,7 @@ published. A reset may come twice: it has pages fetch their snapshot, and the ro
 
 import json
 import logging
+import math
 import os
 import threading
 import time
@@ -20,17 +21,21 @@ logger = logging.getLogger(__name__)
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LAST_SECONDS = 4.0  # a page is to be right within 5 s of Redis being back
 
+MOMENT_SECONDS = 0.2  # from one step after a commit to the next
+
 RESET_TYPE = "stream-reset"
 
 _lock = threading.Lock()
 _channels: set[str] = set()
+_owed_at = -math.inf
 _payer: tuple[int, threading.Thread] | None = None  # with its process: a fork has no threads
 
 
 def owe(channels: Iterable[str]) -> None:
     """Reset the streams of ``channels`` once Redis takes messages; a process that ends forgets."""
-    global _payer
+    global _owed_at, _payer
     with _lock:
+        _owed_at = time.monotonic()
         _channels.update(channels)
         if _payer is None or _payer[0] != os.getpid() or not _payer[1].is_alive():
             thread = threading.Thread(target=_pay, name="notifications-resets", daemon=True)
@@ -38,10 +43,9 @@ def owe(channels: Iterable[str]) -> None:
             thread.start()
 
 
-def are_owed() -> bool:
-    """Whether Redis took nothing the last time that this process tried."""
-    with _lock:
-        return bool(_channels)
+def just_owed() -> bool:
+    """Whether Redis took nothing a moment ago, so that to try again would be to wait again."""
+    return time.monotonic() - _owed_at < MOMENT_SECONDS
 
 
 def _pay() -> None:

@@ -59,7 +59,7 @@ def remind(
     ``users`` that are something else.
     """
     texts = {"title": title, "text": text, "level": level, "link": link, "rule": rule}
-    for name, value in texts.items():
+    for name, value in {**texts, "zone": zone or ""}.items():
         if not isinstance(value, str | Promise):
             raise ValidationError({name: _("This is no text.")})
     for name, moment in (("at", at), ("expires", expires)):
@@ -73,7 +73,7 @@ def remind(
         expires=expires,
         acknowledge=acknowledge,
         repeat_of=repeat_of,
-        created_by=by,
+        created_by=by if by is not None and by.pk is not None else None,  # an anonymous user
     )
     due = timezone.now()
     if at is not None:
@@ -193,7 +193,10 @@ def _address(reminder: Reminder, keys: Iterable[Any]) -> None:
     column = Reminder.users.field.m2m_reverse_name()
     found = get_user_model()._default_manager.order_by()
     for batch in _batches(keys):
-        pks = found.filter(pk__in=batch).values_list("pk", flat=True)
+        try:
+            pks = list(found.filter(pk__in=batch).values_list("pk", flat=True))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValidationError({"users": _("These are no users.")}) from error
         through._default_manager.bulk_create(
             (through(**{"reminder_id": reminder.pk, column: pk}) for pk in pks),
             ignore_conflicts=True,

@@ -7,7 +7,6 @@ send at once, and the unique row per (reminder, occurrence, person) keeps each p
 """
 
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -94,9 +93,10 @@ def _end_with(rows: Any, reminder_id: int, state: State) -> bool:
     with transaction.atomic():
         if not rows.filter(state__in=PENDING).update(state=state, claimed_until=None):
             return False
-        if not settle(reminder_id):
-            # Two that end at once each see the other as pending until they have committed.
-            transaction.on_commit(partial(settle, reminder_id))
+        # Two that end at once each see the other as pending until it has committed: the later one
+        # waits for that.
+        list(Reminder.objects.select_for_update().filter(pk=reminder_id).values_list("pk"))
+        settle(reminder_id)
     return True
 
 

@@ -106,7 +106,7 @@ def flush() -> None:
 
 
 def _note(pks: list[int]) -> None:
-    if resets.are_owed():  # Redis is away: the commit has waited for it once, and not again
+    if resets.just_owed():  # Redis is away: the commit has waited for it once, and not again
         return
     try:
         with redis_errors("A report could not be told"):

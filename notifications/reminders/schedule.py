@@ -62,11 +62,17 @@ def plan(reminder: Reminder) -> None:
 
 
 def cancel(reminder: Reminder) -> bool:
-    """Cancel what of ``reminder`` is not being sent yet; return whether there was a need to."""
+    """
+    Send ``reminder`` to nobody, or to nobody else; return whether that was still to be.
+
+    What is being sent ends with the batch that it is at, and its job as cancelled.
+    """
     states = (Reminder.State.DRAFT, *claims.ACTIVE)
     with transaction.atomic():
         # First, as beat has it that claims one and then sets the reminder's state.
-        Occurrence.objects.filter(reminder=reminder, state=State.DUE).delete()
+        its = Occurrence.objects.filter(reminder=reminder)
+        its.filter(state=State.DUE).delete()
+        its.filter(state=State.SENDING).update(state=State.SKIPPED, claimed_until=None)
         rows = Reminder.objects.filter(pk=reminder.pk, state__in=states)
         return bool(rows.update(state=Reminder.State.CANCELLED, version=F("version") + 1))
 

@@ -133,8 +133,10 @@ def send_occurrence(reminder_id: int, local: str, zone: str) -> dict[str, int]:
     try:
         for _person in track(people, _("Sending"), total, _("people")):
             sent += 1
-    except Superseded:
+    except Superseded as error:
         _say_superseded(occurrence)
+        if not Occurrence.objects.filter(pk=occurrence.pk).exclude(state=State.SKIPPED).exists():
+            raise JobCancelled from error  # with the reminder
     except JobCancelled:
         give_up(occurrence)
         raise

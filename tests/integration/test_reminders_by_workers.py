@@ -119,6 +119,51 @@ for n in range(20):
 print(json.dumps(seen))
 """
 
+# What they do at once; each would fail where two wait for each other's rows.
+PREPARE = """
+from datetime import timedelta
+from django.contrib.auth.models import User
+from django.utils import timezone
+from notifications.reminders import remind, schedule
+from notifications.reminders.models import Delivery, Occurrence
+user = User.objects.get(username="{user}")
+now = timezone.now()
+due = [remind(user, "Due", at=now + timedelta(hours=1)) for _ in range(10)]
+Occurrence.objects.filter(reminder__in=due).update(due=now - timedelta(seconds=1))
+snoozed = [remind(user, "Snoozed").pk for _ in range(30)]
+Delivery.objects.filter(reminder__in=snoozed).update(snoozed_until=now - timedelta(seconds=1))
+print([reminder.pk for reminder in due])
+"""
+
+AT_ONCE = [
+    """
+import time
+from django.utils import timezone
+from notifications.reminders import reading, schedule
+time.sleep(max(0, {at} - time.time()))
+schedule.send_due(timezone.now())
+reading.wake(timezone.now())
+""",
+    """
+import time
+from notifications.reminders import schedule
+from notifications.reminders.models import Reminder
+reminders = list(Reminder.objects.filter(pk__in={due}))
+time.sleep(max(0, {at} - time.time()))
+for reminder in reminders:
+    schedule.cancel(reminder)
+""",
+    """
+import time
+from django.contrib.auth.models import User
+from notifications.reminders import mark_read
+user = User.objects.get(username="{user}")
+time.sleep(max(0, {at} - time.time()))
+for _ in range(5):
+    mark_read(user)
+""",
+]
+
 
 @pytest.fixture(scope="module")
 def shells(site: Site) -> Iterator[list[Shell]]:
@@ -201,3 +246,15 @@ def test_what_arrives_while_all_is_marked_read_is_read_once(
     code = DELIVER_WHILE_ANOTHER_READS.format(user=site.new_user())
     seen = [pk for said in together(shells, code) for pk in json.loads(said)]
     assert len(seen) == len(set(seen)) == 60
+
+
+def test_beat_an_admin_who_cancels_and_a_reader_never_wait_for_each_other(
+    site: Site, shells: list[Shell]
+) -> None:
+    user = site.new_user()
+    for _ in range(3):
+        due = site.shell(PREPARE.format(user=user)).strip()
+        at = time.time() + 0.2
+        with ThreadPoolExecutor(len(shells)) as pool:
+            codes = [code.format(user=user, due=due, at=at) for code in AT_ONCE]
+            list(pool.map(lambda shell, code: shell.run(code), shells, codes))  # raises what failed

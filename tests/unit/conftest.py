@@ -1,5 +1,6 @@
 """Fixtures of the tests within this process."""
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ def _no_debts() -> Iterator[None]:
     yield
     with resets._lock:
         resets._channels.clear()
+        resets._owed_at = -math.inf
 
 
 @pytest.fixture

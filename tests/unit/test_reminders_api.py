@@ -193,7 +193,10 @@ def test_a_moment_that_has_just_passed_is_not_refused(user):
         ("at", {"at": datetime(1, 1, 1)}),  # noqa: DTZ001
         ("expires", {"expires": datetime(2060, 1, 1)}),  # noqa: DTZ001
         ("expires", {"expires": date(2060, 1, 1)}),
+        ("zone", {"zone": 5}),
         ("users", {"users": [Group(pk=1)]}),
+        ("users", {"users": "demo"}),
+        ("users", {"users": [2**70]}),
         ("at", {"at": datetime(2020, 1, 1, tzinfo=UTC)}),
         ("at", {"at": datetime(2020, 1, 1)}),  # noqa: DTZ001 - naive is meant
         ("at", {"rule": "FREQ=DAILY"}),

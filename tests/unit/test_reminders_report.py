@@ -168,7 +168,7 @@ def test_redis_away_is_no_error(committed, reminder, live_redis):
 def test_a_commit_that_has_waited_for_redis_does_not_wait_again_for_its_report(
     committed, reminder, monkeypatch
 ):
-    monkeypatch.setattr(resets, "are_owed", lambda: True)
+    monkeypatch.setattr(resets, "just_owed", lambda: True)
     monkeypatch.setattr(report, "exchange", None)  # it would be called
     with committed():
         report.changed([reminder.pk])

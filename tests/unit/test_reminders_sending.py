@@ -14,7 +14,7 @@ from notifications.channels import user_channel
 from notifications.exceptions import MessageTooLarge
 from notifications.jobs import JobCancelled
 from notifications.jobs.models import Job
-from notifications.reminders import claims, delivery, sending
+from notifications.reminders import claims, delivery, schedule, sending
 from notifications.reminders.models import Delivery, Occurrence, Preference, Reminder
 
 # Committed for real, so that what waits for a commit happens when it does.
@@ -379,6 +379,23 @@ class TestAJob:
         assert (reminder.state, Occurrence.objects.get().state) == (State.CANCELLED, "skipped")
         assert Delivery.objects.count() == 2
 
+    @pytest.mark.usefixtures("small_batches")
+    @pytest.mark.parametrize("end", [schedule.cancel, Reminder.delete])
+    def test_ends_as_cancelled_where_its_reminder_is(self, people, reminder, monkeypatch, end):
+        sending_state(reminder)
+
+        def then_ends(iterable, *args):
+            people = iter(iterable)
+            yield next(people)
+            end(Reminder.objects.get())
+            yield from people
+
+        monkeypatch.setattr(sending, "track", then_ends)
+        with pytest.raises(JobCancelled):
+            sending.send_occurrence(reminder.pk, "", "")
+        assert not Occurrence.objects.exclude(state="skipped").exists()
+        assert sum(len(told(user)) for user in people) == 2
+
     def test_counts_people(self, people, reminder):
         sending_state(reminder)
         assert sending.send_occurrence(reminder.pk, "", "") == {"sent": 5}
@@ -395,3 +412,12 @@ class TestAJob:
         assert occurrence.state == "sending"
         soon = timezone.now() + timedelta(seconds=claims.RETRY_SECONDS + 1)
         assert Occurrence.objects.filter(claims.free(soon)).get() == occurrence
+
+    def test_is_not_queued_where_redis_is_away_but_left_to_beat(
+        self, people, reminder, queued, live_redis
+    ):
+        live_redis.kill()
+        sending.send_now(reminder)
+        assert queued == []
+        soon = timezone.now() + timedelta(seconds=claims.RETRY_SECONDS + 1)
+        assert Occurrence.objects.filter(claims.free(soon)).exists()
