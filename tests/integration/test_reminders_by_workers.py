@@ -119,50 +119,71 @@ for n in range(20):
 print(json.dumps(seen))
 """
 
-# What they do at once; each would fail where two wait for each other's rows.
-PREPARE = """
+# Of two who lock the same rows in different orders PostgreSQL ends one with an error. The first
+# takes what beat takes first, lets the second come, and takes what beat takes then.
+MAKE_DUE_AND_UNREAD = """
 from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
-from notifications.reminders import remind, schedule
-from notifications.reminders.models import Delivery, Occurrence
+from notifications.reminders import remind
 user = User.objects.get(username="{user}")
-now = timezone.now()
-due = [remind(user, "Due", at=now + timedelta(hours=1)) for _ in range(10)]
-Occurrence.objects.filter(reminder__in=due).update(due=now - timedelta(seconds=1))
-snoozed = [remind(user, "Snoozed").pk for _ in range(30)]
-Delivery.objects.filter(reminder__in=snoozed).update(snoozed_until=now - timedelta(seconds=1))
-print([reminder.pk for reminder in due])
+remind([user], "First")
+remind([user], "Second")
+print(remind([user], "Due", at=timezone.now() + timedelta(hours=1)).pk)
 """
 
-AT_ONCE = [
-    """
+LOCK_AS_BEAT = """
 import time
-from django.utils import timezone
-from notifications.reminders import reading, schedule
-time.sleep(max(0, {at} - time.time()))
-schedule.send_due(timezone.now())
-reading.wake(timezone.now())
-""",
-    """
-import time
-from notifications.reminders import schedule
-from notifications.reminders.models import Reminder
-reminders = list(Reminder.objects.filter(pk__in={due}))
-time.sleep(max(0, {at} - time.time()))
-for reminder in reminders:
-    schedule.cancel(reminder)
-""",
-    """
+from django.db import transaction
+from notifications.reminders.models import Delivery, Occurrence, Reminder
+deliveries = Delivery.objects.filter(user__username="{user}")
+steps = {{
+    "claims": [Occurrence.objects.filter(reminder={pk}), Reminder.objects.filter(pk={pk})],
+    "wakes": [deliveries.filter(reminder__title=title) for title in ("First", "Second")],
+}}
+first, second = steps["{beat}"]
+with transaction.atomic():
+    list(first.order_by("pk").select_for_update(of=("self",)))
+    time.sleep(max(0, {at} + 0.5 - time.time()))
+    list(second.order_by("pk").select_for_update(of=("self",)))
+"""
+
+MEANWHILE = """
 import time
 from django.contrib.auth.models import User
-from notifications.reminders import mark_read
-user = User.objects.get(username="{user}")
+from notifications.reminders import mark_read, schedule
+from notifications.reminders.models import Reminder
+reminder, user = Reminder.objects.get(pk={pk}), User.objects.get(username="{user}")
+time.sleep(max(0, {at} + 0.2 - time.time()))
+{change}
+"""
+
+
+MAKE_TWO_ZONES = """
+from uuid import uuid4
+from django.utils import timezone
+from notifications.reminders.models import Occurrence, Reminder
+reminder = Reminder.objects.create(title="Zones", state="sending", local_at="2026-03-05T09:00")
+for zone in ("Asia/Tokyo", "UTC"):
+    Occurrence.objects.create(
+        reminder=reminder, local=reminder.local_at, zone=zone, due=timezone.now(),
+        state="sending", run=uuid4(),
+    )
+print(reminder.pk)
+"""
+
+# It is not seen by the other until it is committed.
+FINISH = """
+import time
+from django.db import transaction
+from notifications.reminders import claims
+from notifications.reminders.models import Occurrence
+occurrence = Occurrence.objects.get(reminder={pk}, zone="{zone}")
 time.sleep(max(0, {at} - time.time()))
-for _ in range(5):
-    mark_read(user)
-""",
-]
+with transaction.atomic():
+    claims.finish(occurrence, occurrence.run)
+    time.sleep(0.3)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -248,13 +269,30 @@ def test_what_arrives_while_all_is_marked_read_is_read_once(
     assert len(seen) == len(set(seen)) == 60
 
 
-def test_beat_an_admin_who_cancels_and_a_reader_never_wait_for_each_other(
-    site: Site, shells: list[Shell]
+@pytest.mark.parametrize(
+    ("beat", "change"), [("claims", "schedule.cancel(reminder)"), ("wakes", "mark_read(user)")]
+)
+def test_who_changes_what_beat_is_at_waits_for_it_and_beat_for_nobody(
+    site: Site, shells: list[Shell], beat: str, change: str
 ) -> None:
     user = site.new_user()
-    for _ in range(3):
-        due = site.shell(PREPARE.format(user=user)).strip()
-        at = time.time() + 0.2
-        with ThreadPoolExecutor(len(shells)) as pool:
-            codes = [code.format(user=user, due=due, at=at) for code in AT_ONCE]
-            list(pool.map(lambda shell, code: shell.run(code), shells, codes))  # raises what failed
+    pk = int(site.shell(MAKE_DUE_AND_UNREAD.format(user=user)))
+    at = time.time()
+    with ThreadPoolExecutor(2) as pool:
+        theirs = LOCK_AS_BEAT.format(user=user, pk=pk, beat=beat, at=at)
+        mine = MEANWHILE.format(user=user, pk=pk, change=change, at=at)
+        both = [pool.submit(shells[n].run, code) for n, code in enumerate((theirs, mine))]
+        for done in both:
+            done.result()  # raises what failed
+
+
+def test_of_two_zones_that_end_at_once_the_later_one_ends_the_reminder(
+    site: Site, shells: list[Shell]
+) -> None:
+    pk = int(site.shell(MAKE_TWO_ZONES))
+    codes = [
+        FINISH.format(pk=pk, zone=zone, at=time.time() + 0.3) for zone in ("Asia/Tokyo", "UTC")
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda shell, code: shell.run(code), shells, codes))
+    assert judged(site, pk)[0] == "sent"
