@@ -38,7 +38,9 @@ def unread(request: HttpRequest) -> dict[str, Callable[[], Any]]:
     def urgent() -> list[Delivery]:
         if not unread_ids():
             return []
-        deliveries = _unread(request).filter(reminder__level=Reminder.Level.URGENT)
+        # Of the newest only: their number bounds what is joined.
+        deliveries = _unread(request).filter(pk__in=unread_ids())
+        deliveries = deliveries.filter(reminder__level=Reminder.Level.URGENT)
         newest: list[Delivery] = list(deliveries.select_related("reminder")[:URGENT_MAX])
         return newest[::-1]
 

@@ -235,7 +235,8 @@ class TestTheList:
         for number in (1, 24):
             for n in range(number):
                 tick(make(owner, f"Job {n}", state=State.RUNNING, members_total=n))
-            with django_assert_num_queries(5):
+            # Session, user, the jobs, their number, reminders, what their reader prefers.
+            with django_assert_num_queries(6):
                 client.get(reverse("jobs:list"))
 
     def test_keeps_large_results_out(self, client, owner, django_assert_max_num_queries):
@@ -330,8 +331,9 @@ class TestThePageOfAJob:
                 make(owner, f"part {n}", parent=whole, state=State.RUNNING, attempts=1, total=10)
             groups.append(whole)
         for whole in groups:
-            # Session, user, who may see it, its log, the job, the parts, their number, reminders.
-            with django_assert_num_queries(8):
+            # Session, user, who may see it, its log, the job, the parts, their number, reminders,
+            # what their reader prefers.
+            with django_assert_num_queries(9):
                 client.get(whole.get_absolute_url())
 
     def test_has_a_result_without_a_template_as_text(self, client, owner):
