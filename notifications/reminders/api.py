@@ -49,6 +49,7 @@ def remind(
     ``at`` with a time zone is that moment. Without one it is a time on the clocks of ``zone``, or
     on each reader's own where no zone is given. ``rule`` is an iCalendar RRULE; the first time is
     ``at``, and for an ``at`` with a time zone ``zone`` says on which clocks it repeats (else UTC).
+    It ends, by UNTIL or COUNT, after at most 10,000 times.
     Times are whole minutes.
 
     In a transaction nothing is told before it commits, and nothing has happened if it rolls back.
@@ -78,6 +79,8 @@ def remind(
     due = timezone.now()
     if at is not None:
         reminder.local_at, reminder.zone, due = _local(at, zone)
+        if rule:
+            _checked("rule", _check_end, reminder)
     elif rule:
         raise ValidationError({"at": _("What repeats needs the time at which it begins.")})
     elif zone is not None:
@@ -201,6 +204,11 @@ def _address(reminder: Reminder, keys: Iterable[Any]) -> None:
             (through(**{"reminder_id": reminder.pk, column: pk}) for pk in pks),
             ignore_conflicts=True,
         )
+
+
+def _check_end(reminder: Reminder) -> None:
+    rule = recurrence.parse_rule(reminder.rule)
+    recurrence.check_end(rule, recurrence.parse_local(reminder.local_at))
 
 
 def _keys(users: Any) -> Iterable[Any]:

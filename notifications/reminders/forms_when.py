@@ -1,11 +1,14 @@
 """When to send, as a form: now, at a time, or again and again."""
 
+from datetime import date
 from typing import Any, Final
 from zoneinfo import available_timezones
 
+from dateutil.relativedelta import relativedelta
 from django import forms
 from django.contrib.admin.widgets import AdminRadioSelect
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +20,11 @@ AT: Final = "at"
 RECURRING: Final = "recurring"
 
 EVERY_MAX: Final = 99
+
+
+def in_a_year() -> date:
+    day: date = timezone.localdate() + relativedelta(years=1)
+    return day
 
 
 class WhenForm(forms.Form):
@@ -81,15 +89,16 @@ class WhenForm(forms.Form):
     until = forms.DateField(
         label=_("Until"),
         required=False,
+        initial=in_a_year,
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
-        help_text=_("The last day. Empty: until you cancel it."),
+        help_text=_("The last day. You can put it off later, or cancel the reminder before."),
     )
     rule = forms.CharField(
         label=_("Rule"),
         required=False,
         max_length=RULE_MAX_LENGTH,
         widget=forms.TextInput({"class": "vTextField", "spellcheck": "false"}),
-        help_text=_("An iCalendar RRULE, like FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=1."),
+        help_text=_("An iCalendar RRULE that ends, like FREQ=YEARLY;BYMONTH=12;COUNT=5."),
     )
     zone = forms.CharField(
         label=_("By the clocks of"),
@@ -148,6 +157,9 @@ class WhenForm(forms.Form):
             return
         if {"rule", "every", "days", "month_by", "until"} & set(self.errors):
             return
+        if repeats != "rule" and values["until"] is None:
+            self.add_error("until", _("Say the last day: a reminder does not go on for ever."))
+            return
         if repeats != "rule":
             written = repeating.rule_of(
                 recurrence.parse_local(local_at),
@@ -157,7 +169,7 @@ class WhenForm(forms.Form):
                 month_by=values["month_by"] or "day",
                 until=values["until"],
             )
-        where = "rule" if repeats == "rule" else "until" if values["until"] else "repeats"
+        where = "rule" if repeats == "rule" else "until"
 
         def check() -> None:
             rule = _said(recurrence.parse_rule, written)

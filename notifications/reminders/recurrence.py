@@ -104,9 +104,9 @@ def parse_rule(text: str) -> Rule:
     """
     Return the rule that ``text`` writes down, ``FREQ=WEEKLY;BYDAY=MO`` for one.
 
-    It may go on for ever, or end by COUNT or UNTIL, which is a local time too, and a whole day
-    where it is a date. Raises ``InvalidRule`` for what can't be read, what comes more often than
-    every ``GAP_MIN_MINUTES``, measured on its own occurrences, and what never comes at all.
+    It ends by COUNT or UNTIL, which is a local time too, and a whole day where it is a date; that
+    it does end is for ``check_end``. Raises ``InvalidRule`` for what can't be read, what comes more
+    often than every ``GAP_MIN_MINUTES``, measured on its own occurrences, and what never comes.
     """
     if len(text) > RULE_MAX_LENGTH:
         raise InvalidRule(
@@ -122,6 +122,26 @@ def parse_rule(text: str) -> Rule:
     rule = Rule(text=";".join(f"{name}={value}" for name, value in parts.items()), **values)
     _check_whole(rule)
     return rule
+
+
+def check_end(rule: Rule, start: datetime) -> None:
+    """Refuse, with ``InvalidRule``, one that goes on for ever or for more than ``COUNT_MAX``."""
+    limit = {"limit": COUNT_MAX}
+    if rule.count is None and rule.until is None:
+        raise InvalidRule(
+            _(
+                "This rule never ends. Add its last day, UNTIL=20271231 for one, or how often it "
+                "comes, COUNT=10; at most %(limit)d times."
+            )
+            % limit
+        )
+    if rule.until is not None:
+        times = _times_of(rule, start.replace(second=0, microsecond=0), rule.until)
+        if next(islice(times, COUNT_MAX, None), None) is not None:
+            raise InvalidRule(
+                _("This rule comes more than %(limit)d times before its last day. End it earlier.")
+                % limit
+            )
 
 
 def occurrences(rule: Rule, start: datetime, after: datetime | None, limit: int) -> list[datetime]:
@@ -239,7 +259,10 @@ def _parts(text: str) -> dict[str, str]:
 def _frequency(name: str, value: str) -> str:
     if value not in FREQUENCIES:
         raise InvalidRule(
-            _("FREQ is one of %(choices)s, not “%(value)s”: a reminder comes that often at most.")
+            _(
+                "FREQ is one of %(choices)s, not “%(value)s”. For more than once a day name the "
+                "hours and minutes: FREQ=DAILY;BYHOUR=9,17."
+            )
             % {"choices": ", ".join(FREQUENCIES), "value": value[:40]}
         )
     return value

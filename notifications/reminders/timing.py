@@ -39,7 +39,11 @@ def next_times(local_at: str, zone: str, rule: str, count: int) -> list[str]:
 
 
 def check_rule(local_at: str, zone: str, rule: str) -> None:
-    """Refuse a rule of which nothing is to come."""
+    """Refuse a rule that never ends, or of which nothing is to come."""
+    try:
+        recurrence.check_end(recurrence.parse_rule(rule), recurrence.parse_local(local_at))
+    except recurrence.InvalidRule as error:
+        raise ValidationError(str(error), code="endless") from error
     if not next_times(local_at, zone, rule, 1):
         raise ValidationError(_("Nothing of this is to come any more: it has ended."), code="over")
 

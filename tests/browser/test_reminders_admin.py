@@ -1,5 +1,6 @@
 """A reminder's page in the admin: it says whom it reaches before, and what became of it after."""
 
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from tests.support.browser import ADD_REMINDER, OpenWindow, is_same, mark
@@ -45,7 +46,11 @@ def test_the_form_says_whom_it_reaches_and_when(site: Site, open_window: OpenWin
     expect(page.get_by_role("button", name="Send now")).to_be_hidden()
     page.locator("#id_local_at").fill("2030-03-04T09:00")
     page.locator("#id_zone").select_option("Europe/Berlin")
-    expect(page.locator("#reminder-when")).to_contain_text("Every Monday at 09:00, Europe/Berlin")
+    in_a_year = page.locator("#id_until").input_value()
+    assert in_a_year[:4] == str(timezone.localdate().year + 1)
+    expect(page.locator("#reminder-when")).to_contain_text("it has ended")
+    page.locator("#id_until").fill("2031-01-01")
+    expect(page.locator("#reminder-when")).to_contain_text("Every Monday at 09:00, until")
     page.locator("#id_repeats").select_option("rule")
     page.locator("#id_rule").fill("FREQ=SECONDLY")
     expect(page.locator("#reminder-when")).to_have_attribute("data-wrong", "")

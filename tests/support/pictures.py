@@ -71,6 +71,7 @@ def show_form(window: Window) -> None:
         page.get_by_role("option", name=name, exact=True).click()
     page.get_by_label("Again and again").check()
     page.locator("#id_local_at").fill("2030-03-04T09:00")
+    page.locator("#id_until").fill("2030-12-31")
     page.locator("#id_zone").select_option("Europe/Berlin")
     page.get_by_text("Every Monday at 09:00").wait_for()
     page.get_by_text("8 people").wait_for()

@@ -71,7 +71,8 @@ def form(*people, press="send", **values):
 def timed(*people, press="schedule", **values):
     """Return a form for Monday, the 4th of March 2030, at nine in Berlin."""
     at = {"when": "at", "local_at": "2030-03-04T09:00", "zone": "Europe/Berlin"}
-    return form(*people, press=press, **at) | values
+    again = {"until": "2031-01-01"} if values.get("when") == "recurring" else {}
+    return form(*people, press=press, **at, **again) | values
 
 
 def page_of(reminder):
@@ -226,11 +227,12 @@ def test_a_time_schedules_it(send, user):
         ({"repeats": "monthly", "month_by": "day"}, "FREQ=MONTHLY;BYMONTHDAY=4"),
         ({"repeats": "monthly", "month_by": "weekday"}, "FREQ=MONTHLY;BYDAY=1MO"),
         ({"repeats": "monthly", "month_by": "last"}, "FREQ=MONTHLY;BYMONTHDAY=-1"),
-        ({"repeats": "weekly", "until": "2031-01-01"}, "FREQ=WEEKLY;BYDAY=MO;UNTIL=20310101"),
-        ({"repeats": "rule", "rule": "freq=yearly"}, "FREQ=YEARLY"),
+        ({"repeats": "rule", "rule": "freq=yearly;count=3"}, "FREQ=YEARLY;COUNT=3"),
     ],
 )
 def test_the_small_form_makes_a_rule_and_shows_it_again(send, office, user, values, rule):
+    if values["repeats"] != "rule":
+        values, rule = {**values, "until": "2031-01-01"}, f"{rule};UNTIL=20310101"
     send(ADD, timed(user, when="recurring", **values))
     reminder = Reminder.objects.get()
     assert (reminder.rule, reminder.state) == (rule, State.SCHEDULED)
@@ -257,7 +259,10 @@ def test_the_small_form_makes_a_rule_and_shows_it_again(send, office, user, valu
         ("rule", {"repeats": "rule", "rule": "FREQ=SECONDLY"}, "SECONDLY"),
         ("rule", {"repeats": "rule", "rule": ""}, "Write a rule"),
         ("rule", {"repeats": "rule", "rule": "FREQ=DAILY;UNTIL=20200101"}, ""),
+        ("rule", {"repeats": "rule", "rule": "FREQ=DAILY"}, "never ends"),
         ("until", {"repeats": "daily", "until": "2020-01-01"}, ""),
+        ("until", {"repeats": "daily", "until": ""}, "does not go on for ever"),
+        ("until", {"repeats": "daily", "until": "2199-01-01"}, "more than 10000 times"),
         ("every", {"repeats": "daily", "every": "0"}, "greater than or equal to 1"),
         ("rule", {"repeats": "rule", "rule": "FREQ=DAILY;BYMINUTE=0,5"}, "every 15 minutes"),
         ("expires", {"expires": "2020-01-01T00:00"}, "nobody would get it"),
@@ -269,7 +274,7 @@ def test_the_small_form_makes_a_rule_and_shows_it_again(send, office, user, valu
     ],
 )
 def test_what_can_not_be_is_said_and_nothing_is_saved(office, user, field, values, text):
-    recurring = {"when": "recurring"} if "repeats" in values else {}
+    recurring = {"when": "recurring", "until": "2031-01-01"} if "repeats" in values else {}
     found = errors(office.post(ADD, timed(user, **recurring) | values))
     assert list(found) == [field]
     assert text in found[field][0]
@@ -425,7 +430,7 @@ def test_one_that_repeats_is_not_sent_in_between(send, office, user):
     found = errors(office.post(page_of(reminder), form(user, seen=0)))
     assert "This goes on by its rule." in found["__all__"][0]
     reminder.refresh_from_db()
-    assert (reminder.state, reminder.rule) == (State.SCHEDULED, "FREQ=DAILY")
+    assert (reminder.state, reminder.rule) == (State.SCHEDULED, "FREQ=DAILY;UNTIL=20310101")
 
 
 def test_who_changes_one_that_was_sent_and_goes_on_is_told_who_has_it(send, office, user):
@@ -466,11 +471,14 @@ def test_a_duplicate_is_a_draft_for_the_same_people(send, user, friend):
 # --- The preview ----------------------------------------------------------------------------------
 
 
+WEEKLY = "Every Monday at 09:00, until Jan. 1, 2031, Europe/Berlin. Next: Mon, 4 March 2030, 09:00"
+
+
 def test_the_preview_counts_names_and_says_when(office, user, friend):
     values = timed(user, friend, when="recurring", repeats="weekly", title="")
     found = office.post(PREVIEW, values).json()
     assert (found["count"], found["people"], found["names"]) == (2, "2 people", ["demo", "friend"])
-    assert found["when"].startswith("Every Monday at 09:00, Europe/Berlin. Next: Mon, 4 March 2030")
+    assert found["when"].startswith(WEEKLY)
     assert not Reminder.objects.exists()
 
 

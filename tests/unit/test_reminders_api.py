@@ -162,9 +162,9 @@ def test_where_readers_differ_it_may_expire_as_soon_as_the_first_have_it(user):
 
 def test_a_rule_repeats_from_its_first_time(user):
     reminder = reminders.remind(
-        user, "Backup", at=in_hours(1), zone="Europe/Berlin", rule="FREQ=DAILY"
+        user, "Backup", at=in_hours(1), zone="Europe/Berlin", rule="FREQ=DAILY;COUNT=9"
     )
-    assert (reminder.rule, reminder.state) == ("FREQ=DAILY", State.SCHEDULED)
+    assert (reminder.rule, reminder.state) == ("FREQ=DAILY;COUNT=9", State.SCHEDULED)
     assert reminder.occurrences.get().due == in_hours(1)
 
 
@@ -204,6 +204,7 @@ def test_a_moment_that_has_just_passed_is_not_refused(user):
         ("zone", {"zone": "Mars/Olympus"}),
         ("rule", {"at": datetime(2060, 1, 1, tzinfo=UTC), "rule": "FREQ=SECONDLY"}),
         ("rule", {"at": datetime(2060, 1, 1, tzinfo=UTC), "rule": "garbage"}),
+        ("rule", {"at": datetime(2060, 1, 1, tzinfo=UTC), "rule": "FREQ=DAILY"}),
         ("expires", {"expires": datetime(2020, 1, 1, tzinfo=UTC)}),
         (
             "expires",

@@ -12,6 +12,7 @@ from notifications.reminders.recurrence import (
     InvalidRule,
     InvalidTime,
     InvalidZone,
+    check_end,
     check_zone,
     describe,
     occurrences,
@@ -140,6 +141,28 @@ class TestRules:
         rule = parse_rule(f"FREQ=DAILY;{TWENTY_FOUR_HOURS};BYMINUTE=0,15,30,45")
         first, second = occurrences(rule, MONDAY, MONDAY, 2)
         assert second - first == timedelta(minutes=recurrence.GAP_MIN_MINUTES)
+
+    @pytest.mark.parametrize("text", ["FREQ=DAILY", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29"])
+    def test_one_that_never_ends_is_refused_with_the_limit(self, text):
+        with pytest.raises(InvalidRule, match=r"never ends.*at most 10000 times"):
+            check_end(parse_rule(text), MONDAY)
+
+    @pytest.mark.parametrize(("day", "ends"), [("20540409", True), ("20540410", False)])
+    def test_its_last_day_is_as_near_as_its_number_of_times(self, day, ends):
+        # The 10,000th day from Monday, 2026-11-23.
+        rule = parse_rule(f"FREQ=DAILY;UNTIL={day}")
+        if ends:
+            check_end(rule, MONDAY)
+        else:
+            with pytest.raises(InvalidRule, match="more than 10000 times"):
+                check_end(rule, MONDAY)
+
+    def test_the_last_day_of_one_that_comes_often_is_found_in_time(self):
+        rule = parse_rule(f"FREQ=DAILY;{TWENTY_FOUR_HOURS};BYMINUTE=0,15,30,45;UNTIL=21991231")
+        began = time.perf_counter()
+        with pytest.raises(InvalidRule, match="more than 10000 times"):
+            check_end(rule, MONDAY)
+        assert time.perf_counter() - began < 1
 
     def test_more_times_than_the_limit_are_not_computed_at_once(self):
         with pytest.raises(InvalidRule, match="10000"):
