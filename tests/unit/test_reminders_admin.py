@@ -19,8 +19,8 @@ from notifications.channels import user_channel
 from notifications.jobs.models import Job
 from notifications.reminders import recurrence, remind
 from notifications.reminders.admin import ReminderAdmin
-from notifications.reminders.export import safe_cell
-from notifications.reminders.forms import ReminderForm
+from notifications.reminders.admin.export import safe_cell
+from notifications.reminders.admin.forms import ReminderForm
 from notifications.reminders.models import Delivery, Occurrence, Preference, Reminder
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("live_redis")]
@@ -408,7 +408,7 @@ def test_what_beat_has_begun_to_send_since_is_not_changed(office, user, monkeypa
 
 
 def test_more_users_than_a_form_can_send_stay_as_code_has_chosen_them(send, office, monkeypatch):
-    monkeypatch.setattr("notifications.reminders.admin_page.USERS_MAX", 2)
+    monkeypatch.setattr("notifications.reminders.admin.page.USERS_MAX", 2)
     users = User.objects.bulk_create(User(username=f"u{n}") for n in range(3))
     reminder = Reminder.objects.create(title="Many")
     reminder.users.set(users)
@@ -620,7 +620,7 @@ def test_other_cells_stay_as_they_are(text):
 
 
 def test_the_table_is_read_in_batches(office, asked, monkeypatch):
-    monkeypatch.setattr("notifications.reminders.export.ROWS_PER_QUERY", 1)
+    monkeypatch.setattr("notifications.reminders.admin.export.ROWS_PER_QUERY", 1)
     parts = list(office.get(f"{LIST}{asked.pk}/export/").streaming_content)
     assert len(parts) == 3
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
-from .models import Reminder
+from ..models import Reminder
 
 COPIED = (
     *("title", "text", "level", "link", "expires", "acknowledge", "local_at", "zone", "rule"),

@@ -5,14 +5,14 @@ from typing import Any, Final
 from django.http import HttpRequest
 from django.urls import reverse
 
-from .. import sse, storage
-from ..channels import user_channel
-from ..exceptions import RedisUnavailable
-from ..jobs.models import Job
-from ..pages import Live, no_cursor
-from . import audience, report
+from ... import sse, storage
+from ...channels import user_channel
+from ...exceptions import RedisUnavailable
+from ...jobs.models import Job
+from ...pages import Live, no_cursor
+from .. import audience, report
+from ..models import Delivery, Reminder
 from .forms import EDITABLE, is_repeating
-from .models import Delivery, Reminder
 
 OPEN_NAMES: Final = 20  # of those who have not acknowledged
 REPEATS: Final = 20  # the newest that were sent to only those

@@ -12,8 +12,9 @@ from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
-from . import recurrence, repeating, timing
-from .models import RULE_MAX_LENGTH
+from .. import recurrence
+from ..models import RULE_MAX_LENGTH
+from . import repeating, timing
 
 NOW: Final = "now"
 AT: Final = "at"

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from . import recurrence, zones
+from .. import recurrence, zones
 
 FEW: Final = 3  # zones that are named
 LOOK_AHEAD: Final = 400  # times of a rule: a year of a daily one

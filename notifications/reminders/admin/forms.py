@@ -11,10 +11,10 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from ..audience import Users, chosen
+from ..models import Occurrence, Reminder
 from . import timing
-from .audience import Users, chosen
-from .forms_when import WhenForm
-from .models import Occurrence, Reminder
+from .when import WhenForm
 
 # The classes that are generic in the type stubs are not at run time: hence `type-arg`, here and in
 # `admin`.

@@ -10,7 +10,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .models import Delivery, Reminder
+from ..models import Delivery, Reminder
 
 ROWS_PER_QUERY: Final = 2000
 # A cell that begins with one of these, also as their wide forms, is a formula to spreadsheets.

@@ -14,7 +14,10 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from . import admin_report, preview, report, schedule, sending, timing
+from .. import report, schedule, sending
+from ..models import Occurrence, Reminder
+from ..recurrence import InvalidRule, InvalidTime, InvalidZone
+from . import preview, report_page, timing
 from .forms import (
     AUDIENCE_FIELDS,
     EDITABLE,
@@ -25,8 +28,6 @@ from .forms import (
     ReminderForm,
     is_repeating,
 )
-from .models import Occurrence, Reminder
-from .recurrence import InvalidRule, InvalidTime, InvalidZone
 
 USERS_MAX: Final = 500  # in the form, which sends them all; Django takes 1,000 fields
 
@@ -173,7 +174,7 @@ class PageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             context["preview"] = found
             context["may_send_now"] = obj is None or not is_repeating(obj)
         if obj is not None:
-            context.update(admin_report.context(self, request, obj))
+            context.update(report_page.context(self, request, obj))
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     # --- Saving -----------------------------------------------------------------------------------

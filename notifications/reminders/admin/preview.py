@@ -6,10 +6,10 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from ..audience import Users, audience, names_of
+from ..models import Reminder
 from . import timing
-from .audience import Users, audience, names_of
 from .forms import AUDIENCE_FIELDS, WHEN_FIELDS, ReminderForm
-from .models import Reminder
 
 NAMES: Final = 10
 TIMES: Final = 3

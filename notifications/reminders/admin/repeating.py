@@ -7,7 +7,7 @@ What it can't say is written as a rule, and ``choices_of`` returns None for it.
 from datetime import date, datetime
 from typing import Any, Final
 
-from .recurrence import DAYS, parse_rule
+from ..recurrence import DAYS, parse_rule
 
 FREQUENCIES: Final = {"daily": "DAILY", "weekly": "WEEKLY", "monthly": "MONTHLY"}
 LAST_WEEK: Final = 5  # of a month: the fifth Monday is not in every one, the last is

@@ -1,11 +1,4 @@
-"""
-Reminders in Django's admin: written, scheduled, sent, and looked after.
-
-Who may do what: ``add_reminder`` writes and sends them, to chosen users and groups;
-``send_to_everyone`` to everyone and by filters too; ``change_reminder`` changes and cancels them;
-``view_reminder`` shows the report's counts, ``view_delivery`` whom they are made of.
-``view_user`` and ``view_group`` are needed to find people by name.
-"""
+"""The admin's list of reminders, and of who has what."""
 
 from typing import Any
 
@@ -15,16 +8,16 @@ from django.db.models import Min, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from ..models import Delivery, Occurrence, Reminder
 from . import timing
-from .admin_actions import ActionsAdmin
-from .admin_page import PageAdmin
-from .models import Delivery, Occurrence, Reminder
+from .actions import ActionsAdmin
+from .page import PageAdmin
 
 
 @admin.register(Reminder)
 class ReminderAdmin(ActionsAdmin):
     """
-    The list; the page of one reminder is in ``admin_page``, its actions in ``admin_actions``.
+    The list; the page of one reminder is in ``page``, its actions in ``actions``.
 
     It counts no deliveries: of a page of large reminders those are millions.
     """

@@ -16,12 +16,13 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from . import api, preview, report, schedule
-from .admin_page import PageAdmin, sent_text
-from .admin_report import newest_repeat
+from .. import api, report, schedule
+from ..models import Reminder
+from . import preview
 from .duplicating import duplicate
 from .export import csv_response
-from .models import Reminder
+from .page import PageAdmin, sent_text
+from .report_page import newest_repeat
 
 
 class ActionsAdmin(PageAdmin):
