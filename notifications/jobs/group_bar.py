@@ -104,7 +104,8 @@ def _say_bar(job: Job) -> None:
         return
     publish(user_channel(job.owner_id), "job", job.as_event(), key=job.key)
     bar = _bar(job.pk)
-    _, is_over = exchange([command("HDEL", bar, "saying"), command("HEXISTS", bar, "over")])
+    with redis_errors("The end of a group was not looked for"):
+        _, is_over = exchange([command("HDEL", bar, "saying"), command("HEXISTS", bar, "over")])
     if not is_over:
         return
     # The group has ended meanwhile, and its bar must not outlive it: the end is said again.

@@ -158,7 +158,8 @@ def test_a_group_is_cancelled_with_all_its_members(site: EndingsSite, listener: 
     bar = [data["fraction"] for data in listener.shown(pk) if data["state"] != "queued"]
     known = bar[bar.index(next(fraction for fraction in bar if fraction)) :]
     assert None not in known
-    assert known == sorted(known)
+    # Who cancels has read the bar a moment before; a page keeps the most that it has seen.
+    assert known[-1] == max(known)
 
 
 def test_many_members_cost_no_more_messages_than_a_few(

@@ -115,6 +115,21 @@ def test_a_redis_that_is_away_stops_no_member(group, members, live_redis, caplog
     assert lifecycle.succeed(members[0]).state == State.SUCCEEDED
 
 
+def test_a_redis_that_goes_away_within_a_tick_stops_no_member(
+    group, members, live_redis, caplog, monkeypatch
+):
+    def publish_and_go(*args, **kwargs):
+        publish(*args, **kwargs)
+        live_redis.kill()
+
+    publish = group_bar.publish
+    monkeypatch.setattr(group_bar, "publish", publish_and_go)
+    lifecycle.start(members[0])
+    group_bar.advance(group.pk, members[0], 0.5)
+    assert "stands still" in caplog.text
+    assert lifecycle.succeed(members[0]).state == State.SUCCEEDED
+
+
 def test_a_bar_does_not_outlive_its_group(group, members, owner, at_once):
     remembered = None
     for member in members:
