@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.support.browser import (
     ADD_REMINDER,
@@ -384,6 +384,33 @@ class TestAToast:
         expect(page.get_by_text("could not be sent")).to_be_hidden()
         unread = f"{IMPORTS}print(Delivery.objects.get(pk={pk}).read_at)"
         assert site.shell(unread) != "None"
+
+    def test_is_confirmed_later_by_a_browser_that_is_offline(
+        self, site: Site, open_window: OpenWindow
+    ):
+        name = site.new_user()
+        window = open_window(site.login(name))
+        window.expect("ERR_INTERNET_DISCONNECTED")
+        page = window.live_tab("/jobs/")
+        tries: list[Route] = []
+
+        def fail_once(route: Route) -> None:
+            tries.append(route)
+            if len(tries) == 1:
+                route.abort("internetdisconnected")
+            else:
+                route.continue_()
+
+        page.route("**/reminders/delivered/", fail_once)
+        pk = give(site, name, "Backup")
+        confirmed = f"{IMPORTS}print(Delivery.objects.get(pk={pk}).delivered_at)"
+
+        def is_confirmed() -> bool:
+            page.evaluate("0")  # has routes handled
+            return site.shell(confirmed) != "None"
+
+        wait_until(is_confirmed, 20, "it is confirmed")
+        assert len(tries) == 2
 
     def test_takes_an_acknowledgement(self, site: Site, open_window: OpenWindow):
         name = site.new_user()

@@ -44,7 +44,7 @@ function count(id, change) {
   const badge = document.getElementById("unread");
   if (!badge) return;
   const ids = new Set(badge.dataset.unread.match(/\d+/g));
-  // There may be more than it knows.
+  // It may not know all.
   if (change === "delete" && ids.size > COUNT_MAX) return refreshSnapshot();
   ids[change](`${id}`);
   badge.dataset.unread = [...ids];
@@ -84,7 +84,7 @@ function claim({ id, level, title, text }, tag) {
     if (shown.push(id) === 1) setTimeout(receipt, RECEIPT_MS * Math.random());
     const { notify: levels, quiet } = document.getElementById("unread").dataset;
     if (!looked && levels.includes(level) && !isQuiet(...quiet.split("-"))) notify(title, text, tag);
-    // What is stored may take a while to be seen by other tabs.
+    // Other tabs may see late what is stored.
     return new Promise((release) => { setTimeout(release, TOAST_MS); });
   };
   const { locks } = navigator; // https only
@@ -97,8 +97,8 @@ function isQuiet(from, to) {
   return from < to ? from <= now && now < to : to && (from <= now || now < to);
 }
 
-function receipt() {
-  post(`${toasts.dataset.url}delivered/`, new URLSearchParams(shown.splice(0).map((id) => ["id", id])));
+async function receipt(ids = new URLSearchParams(shown.splice(0).map((id) => ["id", id]))) {
+  if (!await post(`${toasts.dataset.url}delivered/`, ids)) setTimeout(receipt, RECEIPT_MS, ids);
 }
 
 // Without `Accept` the answer would be a page: the inbox, which delivers all that is on it.
@@ -107,7 +107,7 @@ const post = (url, body) => fetch(url, {
   body,
   headers: { Accept: "application/json", "X-CSRFToken": toasts.dataset.token },
   keepalive: true, // though the page is left
-});
+}).catch(() => null);
 
 addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
@@ -116,7 +116,7 @@ addEventListener("submit", async (event) => {
   event.preventDefault();
   // Of an urgent one it is known that it was seen.
   if (!submitter.matches(".icon-button") || toast.dataset.level === "urgent") {
-    const answer = await post(submitter.formAction, new FormData(form, submitter)).catch(() => null);
+    const answer = await post(submitter.formAction, new FormData(form, submitter));
     toasts.toggleAttribute("data-failed", !answer);
     if (!answer) return;
     if (answer.status !== 204) location.reload();
