@@ -117,7 +117,7 @@ addEventListener("submit", async (event) => {
   // Of an urgent one it is known that it was seen.
   if (!submitter.matches(".icon-button") || toast.dataset.level === "urgent") {
     const answer = await post(submitter.formAction, new FormData(form, submitter));
-    toasts.toggleAttribute("data-failed", !answer);
+    toasts.firstElementChild.hidden = answer;
     if (!answer) return;
     if (answer.status !== 204) location.reload();
     refreshSnapshot();
