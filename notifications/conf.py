@@ -54,14 +54,14 @@ SETTINGS: dict[str, Setting] = {
     "JOB_SWEEP_SECONDS": Setting(10, minimum=1, maximum=3600),
     # How long a job that was cancelled may go on, to clean up, before it is ended by force.
     "JOB_CANCEL_GRACE_SECONDS": Setting(10, minimum=0, maximum=24 * 60 * 60),
-    "JOB_RETENTION_DAYS": Setting(30, minimum=0),  # 0: for ever
+    "JOB_RETENTION_DAYS": Setting(30, minimum=0, maximum=36_500),  # 0: for ever
     # How often beat looks for reminders that are due; each is to be sent within 2 s.
     "REMINDER_BEAT_SECONDS": Setting(0.5, minimum=0.1, maximum=60),
     # After which silence of who sends an occurrence another takes it up.
     "REMINDER_CLAIM_SECONDS": Setting(60, minimum=1, maximum=24 * 60 * 60),
     # Which of the occurrences of a rule that were missed are sent.
     "REMINDER_CATCH_UP": Setting("newest", choices=("newest", "all")),
-    "REMINDER_RETENTION_DAYS": Setting(90, minimum=0),  # 0: for ever
+    "REMINDER_RETENTION_DAYS": Setting(90, minimum=0, maximum=36_500),  # 0: for ever
 }
 
 

@@ -82,7 +82,7 @@ def sweep() -> None:
 
 def prune() -> int:
     """Remove jobs that ended more than ``JOB_RETENTION_DAYS`` ago (0: none); return how many."""
-    if not conf.job_retention_days:
+    if conf.job_retention_days <= 0:
         return 0
     before = timezone.now() - timedelta(days=conf.job_retention_days)
     old = Job.objects.filter(finished__lt=before, parent=None).order_by("finished")

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from . import recurrence
+from . import recurrence, zones
 from .models import Preference, Reminder
 
 Users = QuerySet[Any]
@@ -74,18 +74,25 @@ def chosen(
     return active.filter(union)
 
 
-def due_in(users: Users, local: str, now: datetime) -> Users:
+def due_in(users: Users, local: str, now: datetime, following: datetime | None = None) -> Users:
     """
-    Return those of ``users`` on whose own clocks the local time ``local`` has passed.
+    Return those of ``users`` on whose own clocks the local time ``local`` has passed, and the one
+    ``following`` it, if there is one, has not.
 
     Whoever has no zone of their own, or one that is not known (any more), has the site's.
     """
     clock = recurrence.parse_local(local)
+
+    def is_due(zone: str) -> bool:
+        if recurrence.to_utc(clock, zone) > now:
+            return False
+        return following is None or recurrence.to_utc(following, zone) > now
+
     preferences = Preference.objects.exclude(time_zone="")
     names = preferences.order_by().values_list("time_zone", flat=True).distinct()
-    site_is_due = recurrence.to_utc(clock, settings.TIME_ZONE) <= now
+    site_is_due = is_due(settings.TIME_ZONE)
     # Those who differ from the site.
-    others = [name for name in names if _is_due(clock, name, now, site_is_due) != site_is_due]
+    others = [name for name in names if is_due(zones.resolve(name)) != site_is_due]
     theirs = preferences.filter(time_zone__in=others).values("user_id")
     return users.exclude(pk__in=theirs) if site_is_due else users.filter(pk__in=theirs)
 
@@ -102,13 +109,6 @@ def names(reminder: Reminder, length: int = 10) -> list[str]:
 def names_of(users: Users, length: int = 10) -> list[str]:
     by_name = users.order_by(get_user_model().USERNAME_FIELD)
     return [user.get_full_name() or user.get_username() for user in by_name[:length]]
-
-
-def _is_due(clock: datetime, zone: str, now: datetime, otherwise: bool) -> bool:
-    try:
-        return recurrence.to_utc(clock, zone) <= now
-    except recurrence.InvalidZone:
-        return otherwise
 
 
 def _any(choice: Any) -> bool:

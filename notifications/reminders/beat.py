@@ -6,9 +6,11 @@ from time import monotonic
 from typing import Any, Final
 
 from celery.signals import beat_init
+from django.core.checks import ERROR
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
+from ..checks import check_settings
 from ..conf import conf
 from ..exceptions import RedisUnavailable
 from . import reading, report, retention, schedule
@@ -26,6 +28,12 @@ def connect() -> None:
 
 
 def _begin(**kwargs: Any) -> None:
+    # Celery's beat runs no checks, and what is pruned by a wrong setting is gone.
+    wrong = [found for found in check_settings(None) if found.level >= ERROR]
+    if wrong:
+        for found in wrong:
+            logger.error("No reminders are sent by this beat: %s", found.msg)
+        return
     threading.Thread(target=_run, name="reminders", daemon=True).start()
 
 

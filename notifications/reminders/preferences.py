@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from . import zones
 from .models import Preference, Reminder
 from .recurrence import InvalidZone, check_zone
 
@@ -30,8 +31,7 @@ def device_zone(request: HttpRequest) -> str:
 
 def zone_of(request: HttpRequest) -> str:
     """Return the zone of the clock that the person is looking at, as far as it is known."""
-    own = device_zone(request) or preference_of(request.user).time_zone
-    return own or settings.TIME_ZONE
+    return device_zone(request) or zones.resolve(preference_of(request.user).time_zone)
 
 
 class PreferenceForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -75,3 +75,10 @@ class PreferenceForm(forms.ModelForm):  # type: ignore[type-arg]
             raise ValidationError(
                 _("Quiet hours begin and end at different times. To be told nothing, choose so.")
             )
+
+    def save(self, commit: bool = True) -> Any:
+        """Save what was chosen, also where another tab does so for the first time just now."""
+        preference, _made = Preference.objects.update_or_create(
+            user=self.instance.user, defaults=self.cleaned_data
+        )
+        return preference

@@ -299,7 +299,7 @@ def _days(name: str, value: str) -> tuple[tuple[str, int], ...]:
 def _until(name: str, value: str) -> datetime:
     match = _UNTIL.fullmatch(value)
     try:
-        if match:  # a date without a time is the whole day
+        if match and int(value[:4]) <= YEAR_MAX:  # a date without a time is the whole day
             return datetime.strptime(match["date"] + (match["time"] or "2359"), "%Y%m%d%H%M")  # noqa: DTZ007
     except ValueError:
         pass

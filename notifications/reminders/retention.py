@@ -8,20 +8,24 @@ from django.db.models import Exists, OuterRef, Q
 from ..conf import conf
 from .claims import PENDING
 from .models import Delivery, Occurrence, Reminder
+from .recurrence import LOCAL_FORMAT
 
 PRUNE_LENGTH: Final = 500  # rows at once: what is due does not wait for long
+# Rows are how it is known who has what, until a local time has passed in all zones.
+DAYS_MIN: Final = 2
 
 
 def prune(now: datetime) -> int:
     """
-    Remove some of what is over for ``REMINDER_RETENTION_DAYS`` (0: nothing); return how much.
+    Remove some of what is over for ``REMINDER_RETENTION_DAYS``, or ``DAYS_MIN`` where that is more
+    (0: nothing); return how much.
 
     That is what a person has read, and acknowledged where that was asked for, or what has expired;
     then reminders that nobody has any more. What is unread stays for as long as it takes.
     """
-    if not conf.reminder_retention_days:
+    if conf.reminder_retention_days <= 0:
         return 0
-    before = now - timedelta(days=conf.reminder_retention_days)
+    before = now - timedelta(days=max(conf.reminder_retention_days, DAYS_MIN))
     return (
         _remove(_deliveries(before, now))
         or _remove(_occurrences(before))
@@ -48,10 +52,11 @@ def _occurrences(before: datetime) -> Any:
 def _reminders(before: datetime) -> Any:
     """Those that are over, and that nobody has."""
     had = Delivery.objects.filter(reminder=OuterRef("pk"))
-    unsent = (Reminder.State.CANCELLED, Reminder.State.EXPIRED)
-    over = Q(state=Reminder.State.SENT, sent_at__lt=before) | Q(
-        state__in=unsent, created__lt=before
-    )
+    # When it was cancelled isn't known; but not before it was written, nor much after its time.
+    cancelled = Q(state=Reminder.State.CANCELLED, created__lt=before)
+    cancelled &= Q(local_at__lt=before.strftime(LOCAL_FORMAT))
+    over = Q(state=Reminder.State.SENT, sent_at__lt=before)
+    over |= Q(state=Reminder.State.EXPIRED, expires__lt=before) | cancelled
     return Reminder.objects.filter(over, ~Exists(had))
 
 

@@ -13,7 +13,7 @@ What may go wrong, and why each person still has it once:
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -31,7 +31,7 @@ from ..jobs import JobCancelled, TrackedTask, track
 from ..jobs.models import UNFINISHED, Job
 from ..jobs.models import State as JobState
 from ..scripts import command
-from . import claims, report
+from . import claims, recurrence, report
 from .audience import Users, audience, due_in
 from .delivery import Superseded, deliver_occurrence, last_delivery, repeat_untold
 from .models import Occurrence, Reminder
@@ -146,9 +146,26 @@ def send_occurrence(reminder_id: int, local: str, zone: str) -> dict[str, int]:
 def addressed(occurrence: Occurrence) -> Users:
     """Return whom ``occurrence`` goes to if it is sent now, whether they have it or not."""
     users = audience(occurrence.reminder)
-    if occurrence.local and not occurrence.reminder.zone:
-        users = due_in(users, occurrence.local, max(timezone.now(), occurrence.due))
-    return users
+    if not occurrence.local or occurrence.reminder.zone:
+        return users
+    now = max(timezone.now(), occurrence.due)
+    return due_in(users, occurrence.local, now, _following(occurrence))
+
+
+def _following(occurrence: Occurrence) -> datetime | None:
+    """
+    Return the local time after this one, where who has that as well is to have that alone.
+
+    So an occurrence that was missed in one zone is not the second one in another. One that has
+    begun goes to all that it was meant for.
+    """
+    reminder = occurrence.reminder
+    if not reminder.rule or occurrence.run is not None or conf.reminder_catch_up == "all":
+        return None
+    start = recurrence.parse_local(reminder.local_at)
+    local = recurrence.parse_local(occurrence.local)
+    times = recurrence.occurrences(recurrence.parse_rule(reminder.rule), start, local, 1)
+    return times[0] if times else None
 
 
 def give_up(occurrence: Occurrence) -> None:

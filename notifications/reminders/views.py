@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
@@ -28,6 +30,19 @@ SHOWS = ("unread", "snoozed")  # all, where a page says neither
 
 _ID = re.compile(r"[0-9]{1,19}", re.ASCII)
 ID_MAX = 2**63 - 1  # the largest that a BigAutoField holds
+
+
+def login_to_inbox(view: Any) -> Any:
+    """As ``login_required``, for a view that takes a POST: the login leads to the inbox."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(reverse("reminders:list"))
+        response: HttpResponse = view(request)
+        return response
+
+    return wrapped
 
 
 @require_safe
@@ -83,7 +98,7 @@ def open_link(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@login_to_inbox
 def read(request: HttpRequest) -> HttpResponse:
     """Mark reminders read: those named by ``id``, once or more often, or ``all=1`` for all."""
     if request.POST.get("all") == "1":
@@ -93,14 +108,14 @@ def read(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@login_to_inbox
 def unread(request: HttpRequest) -> HttpResponse:
     """Make reminders unread again; one that was snoozed is back at once."""
     return _with_ids(request, reading.mark_unread)
 
 
 @require_POST
-@login_required
+@login_to_inbox
 def snooze(request: HttpRequest) -> HttpResponse:
     """
     Snooze reminders until what ``until`` says: a word, or ``time`` with a local time in ``at``.
@@ -117,7 +132,7 @@ def snooze(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@login_to_inbox
 def acknowledge(request: HttpRequest) -> HttpResponse:
     """Acknowledge reminders that ask for it; 404 for one that does not, or is somebody else's."""
 
@@ -131,7 +146,7 @@ def acknowledge(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@login_to_inbox
 def delivered(request: HttpRequest) -> HttpResponse:
     """Take an open page's word that it has shown reminders."""
     return _with_ids(request, reading.mark_delivered)

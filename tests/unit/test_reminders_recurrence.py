@@ -114,6 +114,7 @@ class TestRules:
             ("FREQ=DAILY;COUNT=1;UNTIL=20270101", "not by both"),
             ("FREQ=DAILY;UNTIL=20270101T000000Z", "without a zone"),
             ("FREQ=DAILY;UNTIL=20270230", "like 20271231"),
+            ("FREQ=MONTHLY;UNTIL=99991231", "like 20271231"),
             ("FREQ=WEEKLY;BYDAY=2MO", "FREQ=MONTHLY"),
             ("FREQ=MONTHLY;BYDAY=0MO", "names days"),
             ("FREQ=WEEKLY;BYDAY=XX", "names days"),

@@ -185,6 +185,17 @@ class TestRecurring:
             ("2026-11-30T10:00", "due"),
         ]
 
+    def test_who_lives_in_another_zone_has_the_newest_alone(self, ada, clock, settings):
+        settings.TIME_ZONE = "UTC"
+        bob, eve = (User.objects.create(username=name) for name in ("bob", "eve"))
+        Preference.objects.create(user=bob, time_zone="Asia/Tokyo")
+        Preference.objects.create(user=eve, time_zone="America/New_York")
+        make("2026-11-23T09:00", zone="", rule="FREQ=DAILY")
+        # As though beat had been away for three days, until 11:00 in Tokyo.
+        beat_at(clock, datetime(2026, 11, 27, 2, 0, tzinfo=UTC))
+        assert delivered(bob) == ["2026-11-27T09:00"]
+        assert delivered(ada) == delivered(eve) == ["2026-11-26T09:00"]
+
     def test_all_that_was_missed_is_sent_where_the_setting_says_so(self, ada, clock, settings):
         settings.NOTIFICATIONS_REMINDER_CATCH_UP = "all"
         reminder = make(rule="FREQ=DAILY")
@@ -481,8 +492,36 @@ class TestRetention:
         beat_at(clock, MONDAY + 40 * DAY)
         assert not Delivery.objects.exists()
 
-    def test_nothing_goes_where_the_setting_is_0(self, sent, clock, settings):
-        settings.NOTIFICATIONS_REMINDER_RETENTION_DAYS = 0
+    def test_nobody_is_told_again_in_the_last_zone_of_what_was_read_in_the_first(
+        self, ada, clock, settings
+    ):
+        settings.NOTIFICATIONS_REMINDER_RETENTION_DAYS = 1
+        settings.TIME_ZONE = "UTC"
+        bob = User.objects.create(username="bob")
+        Preference.objects.create(user=ada, time_zone="Pacific/Kiritimati")
+        Preference.objects.create(user=bob, time_zone="Pacific/Pago_Pago")
+        make("2026-11-25T09:00", zone="")
+        pks = []
+        for hours in range(24, 24 * 5):
+            beat_at(clock, MONDAY + hours * HOUR)
+            unread = Delivery.objects.filter(read_at=None)
+            pks += list(unread.values_list("pk", flat=True))
+            unread.update(read_at=clock.now)
+        assert len(pks) == 2
+
+    def test_one_that_was_cancelled_stays_until_its_time_is_long_ago(self, ada, clock):
+        make("2027-02-28T09:00")
+        reminder = make("2027-02-28T09:00")
+        clock.now = MONDAY + 89 * DAY
+        assert schedule.cancel(reminder)
+        beat_at(clock, MONDAY + 96 * DAY)
+        assert Reminder.objects.filter(pk=reminder.pk).exists()
+        beat_at(clock, MONDAY + 190 * DAY)
+        assert not Reminder.objects.filter(pk=reminder.pk).exists()
+
+    @pytest.mark.parametrize("days", [0, -1])
+    def test_nothing_goes_where_the_setting_is_0(self, sent, clock, settings, days):
+        settings.NOTIFICATIONS_REMINDER_RETENTION_DAYS = days
         self.old(read_at=MONDAY)
         beat_at(clock, MONDAY + 4000 * DAY)
         assert Delivery.objects.exists()

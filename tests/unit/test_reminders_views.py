@@ -18,6 +18,7 @@ from notifications.reminders.context_processors import (
     unread,
 )
 from notifications.reminders.models import Delivery, Preference, Reminder
+from notifications.reminders.preferences import PreferenceForm, preference_of
 from notifications.reminders.views import state_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("live_redis")]
@@ -83,7 +84,8 @@ def unread_pks():
 def test_a_visitor_is_sent_to_the_login(method, path):
     response = getattr(Client(), method)(path)
     assert response.status_code == 302
-    assert response.url == f"{reverse('login')}?next={path}"
+    back = path if method == "get" else LIST  # what it sent is gone
+    assert response.url == f"{reverse('login')}?next={back}"
 
 
 def test_the_list_has_the_newest_first_and_nobody_elses(visitor, user, friend):
@@ -524,3 +526,22 @@ def test_a_visitor_has_none_without_a_query(django_assert_num_queries):
 def test_a_request_without_a_user_has_none():
     context = unread(RequestFactory().get("/"))
     assert (context["unread_count"](), context["unread_ids"]()) == (0, [])
+
+
+def test_a_zone_that_is_gone_keeps_nobody_from_snoozing(visitor, user):
+    [delivery] = give(user)
+    Preference.objects.create(user=user, time_zone="US/Pacific-New")
+    visitor.post(SNOOZE, {"id": delivery.pk, "until": "hour"})
+    delivery.refresh_from_db()
+    assert delivery.snoozed_until is not None
+
+
+def test_settings_that_another_tab_has_just_made_are_changed(user):
+    def form(level):
+        return PreferenceForm({"notify_from_level": level}, instance=preference_of(user))
+
+    first, second = form("info"), form("urgent")
+    for each in (first, second):
+        assert each.is_valid()
+        each.save()
+    assert Preference.objects.get(user=user).notify_from_level == "urgent"

@@ -1,12 +1,15 @@
 """The report on a reminder's page in the admin, and how the page follows it."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from ... import sse, storage
 from ...channels import user_channel
+from ...conf import conf
 from ...exceptions import RedisUnavailable
 from ...jobs.models import Job
 from ...pages import Live, no_cursor
@@ -37,6 +40,7 @@ def context(page: Any, request: HttpRequest, reminder: Any) -> dict[str, Any]:
     may_change = page.has_change_permission(request, reminder)
     first = reminder.repeat_of or reminder
     owners = Delivery.objects.filter(reminder=reminder).order_by().values("user")
+    days = max(conf.reminder_retention_days, 0)
     return {
         "first": reminder.repeat_of,
         "repeats": first.repeated.order_by("-pk")[:REPEATS],
@@ -53,6 +57,7 @@ def context(page: Any, request: HttpRequest, reminder: Any) -> dict[str, Any]:
         "may_duplicate": page.has_add_permission(request),
         "may_cancel": may_change and reminder.state in active,
         "job": job if may_see_job else None,
+        "removed_after": days if reminder.created < timezone.now() - timedelta(days=days) else 0,
     }
 
 
