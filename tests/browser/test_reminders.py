@@ -316,6 +316,39 @@ def test_a_snooze_until_a_time_that_is_past_says_so(site: Site, open_window: Ope
     expect(item(page, "Backup")).to_contain_text("12:00 PM")  # on the clocks in Tokyo
 
 
+def test_a_menu_closes_by_escape_and_elsewhere(site: Site, open_window: OpenWindow):
+    name = site.new_user()
+    for title in ("First", "Second"):
+        give(site, name, title)
+    page = open_window(site.login(name)).live_tab("/reminders/")
+    menu = page.locator("details[open]")
+    summary = item(page, "Second").locator("summary")
+    summary.click()
+    item(page, "Second").get_by_label("Until").focus()
+    page.keyboard.press("Escape")
+    expect(menu).to_have_count(0)
+    expect(summary).to_be_focused()
+    summary.click()
+    page.get_by_role("heading", level=1).click()
+    expect(menu).to_have_count(0)
+
+    summary.click()
+    page.locator(".menu summary").click()
+    expect(menu).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(menu).to_have_count(0)
+
+    # What comes in the meantime does not close it, what it was opened for does.
+    summary.click()
+    give(site, name, "Third")
+    expect(item(page, "Third")).to_be_visible()
+    expect(menu).to_have_count(1)
+    press(page, "Second", "For an hour")
+    expect(item(page, "Second")).to_have_attribute("data-state", "snoozed")
+    expect(item(page, "Second")).to_contain_text("Snoozed until")
+    expect(menu).to_have_count(0)
+
+
 class TestAToast:
     def test_has_the_addresses_in_its_text_as_links(self, site: Site, open_window: OpenWindow):
         name = site.new_user()

@@ -1,4 +1,4 @@
-// The upload form: a place to drop a file, and a bar.
+// The upload form: a place to drop a file.
 
 import { percent } from "./job-progress.js";
 
@@ -16,7 +16,7 @@ function begin() {
     const errors = part("[data-errors]");
     errors.textContent = text;
     errors.hidden = !text;
-    input.setAttribute("aria-invalid", Boolean(text));
+    input.ariaInvalid = !!text;
   };
 
   const end = () => {
@@ -35,7 +35,6 @@ function begin() {
     part("[data-part=sent]").textContent = sent < 1 ? percent(sent) : dataset.textStoring;
   };
 
-  /** Return the file, if it can be sent. */
   const check = () => {
     const [file] = input.files;
     const large = file?.size > dataset.maxBytes;
@@ -46,10 +45,7 @@ function begin() {
   const send = () => {
     if (request) return;
     const file = check();
-    if (!file) {
-      input.focus();
-      return;
-    }
+    if (!file) return input.focus();
     request = new XMLHttpRequest();
     request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
     request.onload = () => {
@@ -57,7 +53,7 @@ function begin() {
       if (status === 201) location.assign(response.url);
       else if (responseURL !== form.action) location.reload(); // led to the login
       else {
-        const errors = Object.values(response?.errors ?? {}).flat(); // as `Form.errors.get_json_data()`
+        const errors = Object.values(response?.errors ?? {}).flat(); // `get_json_data()`
         failed(errors.map((error) => error.message).join(" ") || dataset[status === 413 ? "textLarge" : "textFailed"]);
       }
     };
@@ -66,12 +62,11 @@ function begin() {
     request.open("POST", form.action);
     request.responseType = "json";
     request.setRequestHeader("Accept", "application/json");
-    const body = new FormData(form);
     dataset.state = "sending";
     part("[data-part=name]").textContent = file.name;
     progress(0);
     part("[data-upload] button").focus();
-    request.send(body);
+    request.send(new FormData(form));
   };
 
   input.onchange = check;
@@ -84,15 +79,13 @@ function begin() {
     const { type, relatedTarget, dataTransfer: { files } } = event;
     dataset.state = type === "drop" || (type === "dragleave" && !place.contains(relatedTarget)) ? "" : "over";
     if (type !== "drop" || !files.length) return;
-    if (files.length > 1) complain(dataset.textOne);
-    else {
-      input.files = files;
-      send();
-    }
+    if (files.length > 1) return complain(dataset.textOne);
+    input.files = files;
+    send();
   };
-  // A file dropped beside the place would replace the page.
+  // Beside the place, a file would replace the page.
   window.ondragover = window.ondrop = (event) => { if (hasFiles(event)) event.preventDefault(); };
-  addEventListener("pageshow", (event) => { if (event.persisted) end(); });
+  addEventListener("pageshow", ({ persisted }) => persisted && end());
 }
 
 if (place) begin();

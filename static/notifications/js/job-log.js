@@ -9,7 +9,7 @@ document.addEventListener("carillon:job-log", ({ detail: { at, n, level, text } 
   const log = document.getElementById("job-log");
   const list = log.querySelector("ol");
   const last = list.lastElementChild?.dataset;
-  if (last && (at < last.at || (at === last.at && n <= last.n))) return; // a repetition
+  if (at < last?.at || (at === last?.at && n <= last.n)) return; // a repetition
   const line = log.querySelector("template").content.firstElementChild.cloneNode(true);
   Object.assign(line.dataset, { at, n, level });
   line.firstElementChild.dateTime = at;

@@ -32,9 +32,7 @@ document.addEventListener("carillon:reminder", ({ detail: reminder }) => {
 document.addEventListener("carillon:reminder-state", ({ detail: { ids, state } }) => {
   for (const id of ids) {
     count(id, state === "unread" ? "add" : "delete");
-    for (const item of document.querySelectorAll(`[data-reminder="${id}"]`)) {
-      item.dataset.state = state;
-    }
+    for (const item of document.querySelectorAll(`[data-reminder="${id}"]`)) item.dataset.state = state;
   }
   if (!ids.length || document.querySelector("reminder-list")) refreshSnapshot();
 });
@@ -74,7 +72,7 @@ function linked(address) {
   return a;
 }
 
-/** One tab of a browser confirms it and notifies: the one that is looked at, or whichever is first. */
+/** One tab of a browser confirms it and notifies: the one looked at, or the first. */
 function claim({ id, level, title, text }, tag) {
   const looked = document.hasFocus();
   const act = (lock) => {
@@ -101,7 +99,7 @@ async function receipt(ids = new URLSearchParams(shown.splice(0).map((id) => ["i
   if (!await post(`${toasts.dataset.url}delivered/`, ids)) setTimeout(receipt, RECEIPT_MS, ids);
 }
 
-// Without `Accept` the answer would be a page: the inbox, which delivers all that is on it.
+// Without `Accept` the answer would be the inbox, which delivers what is on it.
 const post = (url, body) => fetch(url, {
   method: "POST",
   body,
@@ -123,4 +121,11 @@ addEventListener("submit", async (event) => {
     refreshSnapshot();
   }
   toast?.remove();
+});
+
+for (const type of ["click", "keydown"]) addEventListener(type, ({ key, target }) => {
+  const menu = document.querySelector("[name][open]");
+  if (!menu || (key ? key !== "Escape" : menu.contains(target))) return;
+  menu.open = false;
+  if (key) menu.firstElementChild.focus();
 });
