@@ -502,8 +502,8 @@ class TestRetention:
         Preference.objects.create(user=bob, time_zone="Pacific/Pago_Pago")
         make("2026-11-25T09:00", zone="")
         pks = []
-        for hours in range(24, 24 * 5):
-            beat_at(clock, MONDAY + hours * HOUR)
+        for half_hours in range(48, 48 * 3):
+            beat_at(clock, MONDAY + half_hours * HOUR / 2)
             unread = Delivery.objects.filter(read_at=None)
             pks += list(unread.values_list("pk", flat=True))
             unread.update(read_at=clock.now)
