@@ -125,7 +125,10 @@ def parse_rule(text: str) -> Rule:
 
 
 def check_end(rule: Rule, start: datetime) -> None:
-    """Refuse, with ``InvalidRule``, one that goes on for ever or for more than ``COUNT_MAX``."""
+    """
+    Refuse, with ``InvalidRule``, one that goes on for ever, or for more than ``COUNT_MAX`` times
+    from ``start``.
+    """
     limit = {"limit": COUNT_MAX}
     if rule.count is None and rule.until is None:
         raise InvalidRule(

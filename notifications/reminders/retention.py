@@ -15,17 +15,22 @@ PRUNE_LENGTH: Final = 500  # rows at once: what is due does not wait for long
 DAYS_MIN: Final = 2
 
 
+def kept_days() -> int:
+    """Return for how many days what is over is kept: 0 for ever, else ``DAYS_MIN`` at least."""
+    days: int = conf.reminder_retention_days
+    return max(days, DAYS_MIN) if days > 0 else 0
+
+
 def prune(now: datetime) -> int:
     """
-    Remove some of what is over for ``REMINDER_RETENTION_DAYS``, or ``DAYS_MIN`` where that is more
-    (0: nothing); return how much.
+    Remove some of what is over for ``kept_days()``; return how much.
 
     That is what a person has read, and acknowledged where that was asked for, or what has expired;
     then reminders that nobody has any more. What is unread stays for as long as it takes.
     """
-    if conf.reminder_retention_days <= 0:
+    if not (days := kept_days()):
         return 0
-    before = now - timedelta(days=max(conf.reminder_retention_days, DAYS_MIN))
+    before = now - timedelta(days=days)
     return (
         _remove(_deliveries(before, now))
         or _remove(_occurrences(before))

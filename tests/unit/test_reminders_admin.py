@@ -815,3 +815,13 @@ def test_the_pages_have_no_inline_script_or_style(send, office, user, asked):
         html = office.get(url).content.decode()
         assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)", html)
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=", html)
+
+
+def test_the_report_says_that_what_is_read_is_removed(send, office, user, settings):
+    settings.NOTIFICATIONS_REMINDER_RETENTION_DAYS = 1  # two are the least
+    send(ADD, form(user))
+    said = "What people have read is removed after 2 days"
+    url = page_of(Reminder.objects.get())
+    assert said not in office.get(url).content.decode()
+    Reminder.objects.update(created=timezone.now() - timedelta(days=3))
+    assert said in office.get(url).content.decode()

@@ -1,5 +1,6 @@
 """The schedule: what is due, who sends it, what was missed, and what comes next."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -443,6 +444,19 @@ class TestLookOver:
         beat_at(clock, MONDAY)
         reminder.refresh_from_db()
         assert reminder.state == Reminder.State.SENT
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("REMINDER_RETENTION_DAYS", -1), ("REMINDER_CATCH_UP", "everything")],
+)
+def test_a_beat_with_settings_that_can_not_be_sends_and_removes_nothing(
+    settings, caplog, setting, value
+):
+    setattr(settings, f"NOTIFICATIONS_{setting}", value)
+    beat._begin()
+    assert f"No reminders are sent by this beat: NOTIFICATIONS_{setting}" in caplog.text
+    assert "reminders" not in {thread.name for thread in threading.enumerate()}
 
 
 class TestRetention:

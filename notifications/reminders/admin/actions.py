@@ -117,15 +117,11 @@ class ActionsAdmin(PageAdmin):
         return csv_response(request, reminder)
 
     def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: Any = None,
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
     ) -> Any:
         if request.method == "POST" and "_test" in request.POST:
             self._send_test(request, object_id)
-        return super().changeform_view(request, object_id, form_url, extra_context)
+        return super().changeform_view(request, object_id, *args, **kwargs)
 
     def _send_test(self, request: HttpRequest, object_id: str | None) -> None:
         """Send what was typed to whoever typed it; the form is shown again and not saved."""

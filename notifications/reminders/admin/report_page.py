@@ -9,11 +9,10 @@ from django.utils import timezone
 
 from ... import sse, storage
 from ...channels import user_channel
-from ...conf import conf
 from ...exceptions import RedisUnavailable
 from ...jobs.models import Job
 from ...pages import Live, no_cursor
-from .. import audience, report
+from .. import audience, report, retention
 from ..models import Delivery, Reminder
 from .forms import EDITABLE, is_repeating
 
@@ -40,7 +39,7 @@ def context(page: Any, request: HttpRequest, reminder: Any) -> dict[str, Any]:
     may_change = page.has_change_permission(request, reminder)
     first = reminder.repeat_of or reminder
     owners = Delivery.objects.filter(reminder=reminder).order_by().values("user")
-    days = max(conf.reminder_retention_days, 0)
+    days = retention.kept_days()
     return {
         "first": reminder.repeat_of,
         "repeats": first.repeated.order_by("-pk")[:REPEATS],
